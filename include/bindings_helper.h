@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The only input of bindgen: what the module needs from the kernel's headers. */
+#include <linux/bvec.h>
+#include <linux/inet.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/rcupdate.h>
+#include <linux/skbuff.h>
+#include <linux/splice.h>
+#include <linux/sysctl.h>
+#include <linux/tcp.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+#include <crypto/sha2.h>
+#include <net/inet_common.h>
+#include <net/ipv6.h>
+#include <net/net_namespace.h>
+#include <net/protocol.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+#include <net/transp_v6.h>
+
+#include "mptcp_shims.h"
+
+/* Macros that bindgen cannot evaluate by itself. */
+static const gfp_t RUST_CONST_GFP_ATOMIC = GFP_ATOMIC;
+static const gfp_t RUST_CONST_GFP_KERNEL = GFP_KERNEL;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Prototypes of the C shims. A shim calls one inline function or macro of the kernel, or copies a
+ * fixed set of fields; decisions are made in Rust. Read by the shims and by bindgen.
+ */
+#ifndef MPTCP_SHIMS_H
+#define MPTCP_SHIMS_H
+
+#include <linux/net.h>
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <linux/timer.h>
+#include <linux/workqueue.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+/* sock.c */
+void mptcp_shim_data_lock(struct sock *sk);
+void mptcp_shim_data_unlock(struct sock *sk);
+bool mptcp_shim_sock_owned_by_user(const struct sock *sk);
+int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int count, size_t size, unsigned int flags);
+int mptcp_shim_sk_add_backlog(struct sock *sk, struct sk_buff *skb, unsigned int limit);
+void mptcp_shim_sock_hold(struct sock *sk);
+void mptcp_shim_sock_put(struct sock *sk);
+bool mptcp_shim_sock_flag(const struct sock *sk, enum sock_flags flag);
+void mptcp_shim_sock_reset_flag(struct sock *sk, enum sock_flags flag);
+void mptcp_shim_sock_orphan(struct sock *sk);
+void mptcp_shim_sock_detach(struct sock *sk);
+void mptcp_shim_linger_zero(struct sock *sk);
+void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock);
+struct net *mptcp_shim_sock_net(const struct sock *sk);
+struct page_frag *mptcp_shim_sk_page_frag(struct sock *sk);
+bool mptcp_shim_sk_wmem_schedule(struct sock *sk, int size);
+void mptcp_shim_sk_wmem_charge(struct sock *sk, int size);
+void mptcp_shim_sk_wmem_uncharge(struct sock *sk, int size);
+bool mptcp_shim_sk_stream_memory_free(const struct sock *sk);
+void mptcp_shim_sk_clear_async_nospace(struct sock *sk);
+void mptcp_shim_sk_set_nospace(struct sock *sk);
+bool mptcp_shim_sk_nospace(const struct sock *sk);
+long mptcp_shim_sock_sndtimeo(const struct sock *sk, bool noblock);
+void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states);
+void mptcp_shim_sk_clone_reset(struct sock *sk);
+void mptcp_shim_sk_clone_reset_v6(struct sock *sk);
+void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk);
+void mptcp_shim_sk_set_state(struct sock *sk, int state);
+bool mptcp_shim_signal_pending(void);
+void mptcp_shim_data_lock_nested(struct sock *sk);
+void mptcp_shim_data_unlock_nested(struct sock *sk);
+void mptcp_shim_spin_lock_init(spinlock_t *lock);
+void mptcp_shim_spin_lock_bh(spinlock_t *lock);
+void mptcp_shim_spin_unlock_bh(spinlock_t *lock);
+void mptcp_shim_set_custom_sockopt(struct socket *sock);
+int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval, unsigned int optlen);
+
+/* tcp.c */
+void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *));
+void mptcp_shim_stop_timers(struct sock *sk);
+void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us);
+int mptcp_shim_two_time_waits(void);
+struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer);
+int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space);
+u32 mptcp_shim_tcp_rto_us(const struct sock *sk);
+u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
+bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);
+void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca);
+void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk);
+struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb, int family);
+
+/* request.c */
+struct request_sock *mptcp_shim_request_from_sock(struct sock *sk);
+void mptcp_shim_set_pending_terms(u8 terms);
+u8 mptcp_shim_pending_terms(void);
+void mptcp_shim_fix_ip_header(struct sk_buff *skb, int family);
+u32 mptcp_shim_request_isn(const struct request_sock *req);
+
+/* skb.c */
+void mptcp_shim_sk_mem_schedule_receive(struct sock *sk, struct sk_buff *skb);
+struct sk_buff *mptcp_shim_skb_peek(struct sk_buff_head *list);
+void mptcp_shim_skb_unlink(struct sk_buff *skb, struct sk_buff_head *list);
+void mptcp_shim_skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb);
+struct sk_buff *mptcp_shim_skb_peek_tail(struct sk_buff_head *list);
+void mptcp_shim_skb_orphan(struct sk_buff *skb);
+void mptcp_shim_skb_set_owner_r(struct sk_buff *skb, struct sock *sk);
+void mptcp_shim_kfree_skb(struct sk_buff *skb);
+struct sk_buff *mptcp_shim_skb_clone(struct sk_buff *skb);
+int mptcp_shim_skb_trim(struct sk_buff *skb, unsigned int len);
+bool mptcp_shim_skb_may_pull(struct sk_buff *skb, unsigned int len);
+int mptcp_shim_skb_cow_head(struct sk_buff *skb, unsigned int headroom);
+bool mptcp_shim_skb_merge(struct sock *sk, struct sk_buff *to, struct sk_buff *from);
+void mptcp_shim_skb_pull(struct sk_buff *skb, unsigned int len);
+void *mptcp_shim_skb_push(struct sk_buff *skb, unsigned int len);
+void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset);
+struct tcp_skb_cb *mptcp_shim_tcp_skb_cb(struct sk_buff *skb);
+u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len);
+bool mptcp_shim_tcp_checksum_ok(struct sk_buff *skb, int family);
+void mptcp_shim_get_page(struct page *page);
+void mptcp_shim_put_page(struct page *page);
+
+/* net.c */
+struct net *mptcp_shim_current_net(void);
+void mptcp_shim_call_rcu(struct callback_head *head, void (*function)(struct callback_head *));
+void *mptcp_shim_net_generic(const struct net *net, unsigned int id);
+void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value);
+unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n);
+void mptcp_shim_init_work(struct work_struct *work, work_func_t function);
+bool mptcp_shim_queue_work(struct work_struct *work);
+void mptcp_shim_module_get(void);
+bool mptcp_shim_try_module_get(void);
+void mptcp_shim_module_put(void);
+struct module *mptcp_shim_this_module(void);
+u64 mptcp_shim_siphash4(const u64 secret[2], u64 a, u64 b, u64 c, u64 d);
+#endif

@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Compares mptcp_rs with plain TCP and with the kernel's own MPTCP in one boot, in virtual time:
+#   scripts/bench.sh             prints a table, leaves out/bench.json
+#   BASE=FILE scripts/bench.sh   ... and the change against an earlier bench.json
+#   ROUNDS=N                     medians of N (default 5)
+#   ONLY="plain ours"            these columns: plain in-tree ours off to-plain from-plain
+# A busy machine changes how long this takes (about 5 minutes), not what it prints.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+
+need_root
+rounds=${ROUNDS:-5}
+case $rounds in
+'' | *[!0-9]* | 0) die "ROUNDS is '$rounds': it must be a number from 1" ;;
+esac
+out=${MPTCP_RS_OUT:-$project/out}
+mkdir -p "$out"
+# An earlier result may be out/bench.json itself.
+rm -f "$out/bench.base.json"
+if [ -n "${BASE-}" ]; then
+	[ -s "$BASE" ] || die "BASE is '$BASE', which is no file: name a bench.json of an earlier run"
+	cp -- "$BASE" "$out/bench.base.json"
+fi
+settings=$("$project/scripts/setup.sh" root)
+eval "$settings"
+# shellcheck disable=SC2154 # root_tree comes from the settings; in_root uses it
+[ -d "$root_tree" ] || die "no root tree at $root_tree: remove the cache and try again"
+in_root sh -euc 'gcc -O2 -Wall -Wextra -o /tmp/bench /project/tools/bench/bench.c && cat /tmp/bench' \
+	>"$out/bench" || die "tools/bench/bench.c does not compile: see the lines above"
+chmod +x "$out/bench"
+# shellcheck disable=SC2086 # ONLY is several words
+exec "$project/scripts/guest.sh" -t -s "${BENCH_SECONDS:-1500}" sh /project/scripts/bench-guest.sh "$rounds" ${ONLY-}

@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Runs everything: host tests of the pure crate with the root tree's toolchain, the module's build,
+# the guest tests on the stock kernel. Names given (`scripts/test.sh 02 06`) choose guest tests.
+# The last line is `N passed, N failed, N skipped` over all; exits non-zero when anything failed.
+# MPTCP_RS_OUT names the folder for logs (default ./out); KERNEL=stock|debug chooses the kernel.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+need_root
+kernel_flavour=${KERNEL:-stock}
+settings=$("$project/scripts/setup.sh" "$kernel_flavour")
+eval "$settings"
+out=${MPTCP_RS_OUT:-$project/out}
+mkdir -p "$out"
+passed=0 failed=0 skipped=0
+
+# add PASSED FAILED SKIPPED: to the totals.
+add() { passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3)); }
+
+# count FILE: prints "passed failed ignored", summed over cargo's result lines.
+count() {
+	awk '/^test result:/ { for (i = 1; i < NF; i++) { if ($(i + 1) == "passed;") p += $i
+		if ($(i + 1) == "failed;") f += $i; if ($(i + 1) == "ignored;") s += $i } }
+		END { print p + 0, f + 0, s + 0 }' "$1"
+}
+
+say "host tests"
+# The registry is the one that the host's own cargo uses.
+mkdir -p "$cache/cargo"
+for settings_file in "${CARGO_HOME:-${HOME:-/root}/.cargo}"/config.toml "${CARGO_HOME:-${HOME:-/root}/.cargo}"/config; do
+	[ ! -f "$settings_file" ] || cp "$settings_file" "$cache/cargo/config.toml"
+done
+# The status goes through a file: a pipe would lose it.
+{
+	IN_ROOT_ENV="CARGO_HOME=/cache/cargo CARGO_TARGET_DIR=/cache/target" in_root \
+		sh -c 'cd /project && exec cargo test --locked --quiet' 2>&1 && echo 0 >"$out/host.status" ||
+		echo 1 >"$out/host.status"
+} | tee "$out/host-tests.log"
+# shellcheck disable=SC2046 # three words
+add $(count "$out/host-tests.log")
+if [ "$(cat "$out/host.status")" != 0 ] && [ "$failed" = 0 ]; then
+	echo "not ok - the host tests do not build or stopped in the middle: see $out/host-tests.log"
+	add 0 1 0
+fi
+rm "$out/host.status"
+
+say "building the module"
+if make -s -C "$project" module; then
+	add 1 0 0
+	say "guest tests on kernel $release"
+	# shellcheck disable=SC2015 # both branches only write the status
+	{
+		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 1800 env OURS="${OURS:-module}" \
+			sh scripts/test-guest.sh "$@" 2>&1 && echo 0 >"$out/guest.status" || echo $? >"$out/guest.status"
+	} | tr -d '\r' | tee "$out/guest-tests.log"
+	total=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped.*/\1 \2 \3/p' "$out/guest-tests.log" | tail -n 1)
+	# shellcheck disable=SC2086 # three words
+	add ${total:-0 0 0}
+	if [ "$(cat "$out/guest.status")" != 0 ] && { [ -z "$total" ] || [ "$(echo "$total" | cut -d' ' -f2)" = 0 ]; }; then
+		echo "not ok - the guest ended before its tests did: see $out/console.log"
+		add 0 1 0
+	fi
+	rm "$out/guest.status"
+else
+	echo "not ok - the module does not build"
+	add 0 1 0
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables through which TCP calls the address family, with the module in between.
+//!
+//! Every TCP socket points to a table of functions: IPv4's, IPv6's, or that of IPv4 inside IPv6. A
+//! socket of ours points to a copy of its table in which five functions are the module's: they do
+//! what MPTCP needs and go on to the original. Nothing global is changed, and a socket that turns
+//! out to be plain TCP gets its original table back.
+//!
+//! C counterpart: `subflow_specific` in net/mptcp/subflow.c.
+
+use crate::bindings;
+use crate::handshake;
+use crate::options_hook;
+use crate::skb::Skb;
+use crate::sock::Sock;
+use core::cell::UnsafeCell;
+use core::ptr::{
+    null,
+    null_mut, //
+};
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering, //
+};
+use kernel::ffi::c_int;
+
+/// The kernel's table.
+type AfOps = bindings::inet_connection_sock_af_ops;
+/// How a child is made from its request.
+type SynRecvSock = unsafe extern "C" fn(
+    *const bindings::sock,
+    *mut bindings::sk_buff,
+    *mut bindings::request_sock,
+    *mut bindings::dst_entry,
+    *mut bindings::request_sock,
+    *mut bool,
+    Option<unsafe extern "C" fn(*mut bindings::sock, *const bindings::sock)>,
+) -> *mut bindings::sock;
+
+/// One hooked table and the original it stands for.
+///
+/// # Invariants
+///
+/// `table` is written once, before `original` becomes non-null, and read-only from then on.
+struct Hooked {
+    /// The kernel's table; NULL while the slot is free.
+    original: AtomicPtr<AfOps>,
+    /// Its copy with our functions.
+    table: UnsafeCell<AfOps>,
+}
+
+// SAFETY: By the type invariant `table` is shared only when it is no longer written.
+unsafe impl Sync for Hooked {}
+
+impl Hooked {
+    /// A free slot.
+    const fn new() -> Self {
+        Self {
+            original: AtomicPtr::new(null_mut()),
+            // SAFETY: NULL function pointers and zero lengths are a valid, unused table.
+            table: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+        }
+    }
+}
+
+/// IPv4, IPv6, and IPv4 inside IPv6, in the order in which they were first met.
+static TABLES: [Hooked; 3] = [Hooked::new(), Hooked::new(), Hooked::new()];
+
+/// Fills a slot with the copy of `original`, when module init or a first socket meets it.
+///
+/// # Locking
+///
+/// Two CPUs may come at the same time: the slot is claimed by a compare-and-swap of a marker.
+fn fill(slot: &Hooked, original: *const AfOps) -> bool {
+    if slot
+        .original
+        .compare_exchange(null_mut(), claimed(), Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
+        return false;
+    }
+    // SAFETY: The claim above makes this context the slot's only user; `original` is a table of
+    // the kernel's, which is never freed.
+    unsafe {
+        let table = slot.table.get();
+        core::ptr::copy_nonoverlapping(original, table, 1);
+        (*table).queue_xmit = Some(queue_xmit);
+        (*table).sk_rx_dst_set = Some(sk_rx_dst_set);
+        (*table).conn_request = Some(conn_request);
+        (*table).syn_recv_sock = Some(syn_recv_sock);
+    }
+    // INVARIANT: The table is complete and not written again.
+    slot.original.store(original.cast_mut(), Ordering::Release);
+    true
+}
+
+/// The hooked copy of `ops`; NULL when all slots belong to others, which no kernel has.
+fn hooked(ops: *const AfOps) -> *const AfOps {
+    for slot in &TABLES {
+        loop {
+            let original = slot.original.load(Ordering::Acquire);
+            if core::ptr::eq(original, ops) || (original.is_null() && fill(slot, ops)) {
+                return slot.table.get();
+            }
+            if !original.is_null() && !core::ptr::eq(original, claimed()) {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+    }
+    null()
+}
+
+/// Marks a slot that another CPU is filling just now.
+fn claimed() -> *mut AfOps {
+    core::ptr::dangling_mut()
+}
+
+/// The original of a hooked table; `None` for a table that is not ours.
+#[inline]
+fn original(ops: *const AfOps) -> Option<&'static AfOps> {
+    for slot in &TABLES {
+        if core::ptr::eq(slot.table.get(), ops) {
+            // SAFETY: A slot whose table is in use has the kernel's table, which is never freed.
+            return unsafe { slot.original.load(Ordering::Relaxed).as_ref() };
+        }
+    }
+    None
+}
+
+/// Whether `sk` calls through a table of ours.
+#[inline]
+pub(crate) fn is_hooked(sk: Sock) -> bool {
+    original(sk.af_ops()).is_some()
+}
+
+/// Puts the module between TCP and the address family of `sk`.
+///
+/// # Locking
+///
+/// The socket is owned.
+pub(crate) fn hook(sk: Sock) {
+    if !is_hooked(sk) {
+        let ops = hooked(sk.af_ops());
+        if !ops.is_null() {
+            sk.set_af_ops(ops);
+        }
+    }
+}
+
+/// Gives `sk` its original table back: from here on it is a plain TCP socket.
+///
+/// # Locking
+///
+/// The socket is owned.
+pub(crate) fn unhook(sk: Sock) {
+    if let Some(ops) = original(sk.af_ops()) {
+        sk.set_af_ops(ops);
+    }
+}
+
+/// A segment leaves: TCP's header is complete, the IP header not yet there.
+///
+/// # Safety
+///
+/// Called by TCP as `icsk_af_ops->queue_xmit` with the socket owned.
+unsafe extern "C" fn queue_xmit(
+    sk: *mut bindings::sock,
+    skb: *mut bindings::sk_buff,
+    flow: *mut bindings::flowi,
+) -> c_int {
+    // SAFETY: TCP passes a live socket and a packet of which it has given up the use.
+    let (Some(ssk), Some(packet)) = (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb) })
+    else {
+        return 0;
+    };
+    let function = original(ssk.af_ops()).and_then(|ops| ops.queue_xmit);
+    options_hook::on_transmit(ssk, packet);
+    match function {
+        // SAFETY: The original function with the arguments that it was meant to get.
+        Some(function) => unsafe { function(sk, skb, flow) },
+        None => {
+            packet.free();
+            0
+        }
+    }
+}
+
+/// The SYN-ACK has arrived at the client.
+///
+/// # Safety
+///
+/// Called by TCP as `icsk_af_ops->sk_rx_dst_set` with the socket owned.
+unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings::sk_buff) {
+    // SAFETY: TCP passes a live socket and the packet it is processing.
+    let (Some(ssk), Some(packet)) =
+        (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb.cast_mut()) })
+    else {
+        return;
+    };
+    if let Some(function) = original(ssk.af_ops()).and_then(|ops| ops.sk_rx_dst_set) {
+        // SAFETY: The original function with the arguments that it was meant to get.
+        unsafe { function(sk, skb) };
+    }
+    handshake::on_established(ssk, packet);
+}
+
+/// A SYN has arrived at a listener.
+///
+/// # Safety
+///
+/// Called by TCP as `icsk_af_ops->conn_request`, in softirq.
+unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> c_int {
+    // SAFETY: TCP passes a live listener and the packet it is processing.
+    let (Some(listener), Some(packet)) =
+        (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb) })
+    else {
+        return 0;
+    };
+    let Some(function) = original(listener.af_ops()).and_then(|ops| ops.conn_request) else {
+        return 0;
+    };
+    // SAFETY: The original function with the arguments that it was meant to get.
+    handshake::while_answering(packet, || unsafe { function(sk, skb) })
+}
+
+/// The third ACK has arrived: the child is born.
+///
+/// # Safety
+///
+/// Called by TCP as `icsk_af_ops->syn_recv_sock`, in softirq.
+unsafe extern "C" fn syn_recv_sock(
+    sk: *const bindings::sock,
+    skb: *mut bindings::sk_buff,
+    request: *mut bindings::request_sock,
+    dst: *mut bindings::dst_entry,
+    unhash: *mut bindings::request_sock,
+    own_request: *mut bool,
+    child_init: Option<unsafe extern "C" fn(*mut bindings::sock, *const bindings::sock)>,
+) -> *mut bindings::sock {
+    // SAFETY: TCP passes a live listener and the packet it is processing.
+    let (Some(listener), Some(packet)) =
+        (unsafe { Sock::from_raw(sk.cast_mut()) }, unsafe { Skb::from_raw(skb) })
+    else {
+        return null_mut();
+    };
+    let function: SynRecvSock =
+        match original(listener.af_ops()).and_then(|ops| ops.syn_recv_sock) {
+            Some(function) => function,
+            None => return null_mut(),
+        };
+    // SAFETY: The original function with the arguments that it was meant to get.
+    let raw = unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
+    // SAFETY: The child, when there is one, is live and locked by its creator.
+    if let Some(child) = unsafe { Sock::from_raw(raw) } {
+        // SAFETY: `own_request` is TCP's local variable.
+        let owned = unsafe { *own_request };
+        // A child of IPv4 on an IPv6 listener got its table from TCP, all others from the listener.
+        unhook(child);
+        if owned {
+            // SAFETY: `request` is the request that the child was made from.
+            unsafe { handshake::on_third_ack(child, packet, request) };
+        }
+    }
+    raw
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What bindgen makes of `include/bindings_helper.h`.
+//!
+//! Only the files that style.md marks as unsafe views use it.
+#![allow(
+    clippy::all,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    improper_ctypes,
+    dead_code,
+    unnecessary_transmutes
+)]
+
+use kernel::ffi;
+
+type __kernel_size_t = usize;
+type __kernel_ssize_t = isize;
+type __kernel_ptrdiff_t = isize;
+
+include!("bindings/bindings_generated.rs");

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How connections end, and what is done when a process lets go of a connection socket.
+//!
+//! A connection whose data is all acknowledged ends in one step: the subflow is closed, its FIN
+//! carries the DATA_FIN, and TCP sees the rest through. Until then the connection socket lives on
+//! without an application, and the worker closes the subflow when the last Data ACK has come.
+//!
+//! RFC 8684, Section 3.3.3. C counterpart: `__mptcp_close` in net/mptcp/protocol.c.
+
+use crate::bindings;
+use crate::connection::{
+    event,
+    Connection, //
+};
+use crate::locks::{
+    DataLock,
+    Owned, //
+};
+use crate::proto_ops;
+use crate::skb::Queue;
+use crate::sock::Sock;
+use crate::subflow::{
+    self,
+    ResetOption, //
+};
+use crate::tx;
+use mptcp_proto::connection::{
+    ShutdownOutcome,
+    State, //
+};
+
+/// How long a closed connection may take to deliver its data without any progress, in
+/// microseconds, as TCP's orphans do.
+const ORPHAN_TIMEOUT: u32 = 60_000_000;
+
+/// TCP's name for a data-level state.
+fn tcp_state(state: State) -> u32 {
+    match state {
+        State::Established => bindings::TCP_ESTABLISHED,
+        State::FinWait1 => bindings::TCP_FIN_WAIT1,
+        State::FinWait2 => bindings::TCP_FIN_WAIT2,
+        State::CloseWait => bindings::TCP_CLOSE_WAIT,
+        State::Closing => bindings::TCP_CLOSING,
+        State::LastAck => bindings::TCP_LAST_ACK,
+        State::TimeWait | State::Closed => bindings::TCP_CLOSE,
+    }
+}
+
+/// Does what softirq has left, or what softirq itself may do now.
+///
+/// # Locking
+///
+/// The data lock is held, and nobody else owns the connection socket.
+pub(crate) fn on_release(data: &mut DataLock<'_>) {
+    let connection = data.connection();
+    let msk = connection.msk();
+    let events = connection.take_events(event::ON_RELEASE);
+    if events & event::ACKED != 0 {
+        free_acked(data, msk);
+    }
+    let unsent = data.owner().is_none_or(|mut owner| owner.queue().has_unsent());
+    if unsent && events & (event::ACKED | event::ROOM) != 0 {
+        connection.schedule(event::PUSH);
+    }
+    if events & (event::PEER_FINISHED | event::ACKED) != 0 {
+        sync_state(data, msk, events & event::PEER_FINISHED != 0);
+    }
+    if events & event::BROKEN != 0 {
+        on_broken(connection, msk);
+    }
+    if events & event::RESET != 0 {
+        connection.schedule(event::ABORT);
+    }
+}
+
+/// Frees what the peer has acknowledged and lets the writer go on.
+fn free_acked(data: &mut DataLock<'_>, msk: Sock) {
+    let una = data.proto.snd_una();
+    let sndbuf = data.connection().first_sndbuf();
+    // SAFETY: `on_release` is called by the only one who may use the queue now.
+    let queue = unsafe { &mut *data.connection().queue.get() };
+    let freed = queue.free_acked(una);
+    // SAFETY: The socket is ours to change, as `on_release` says.
+    unsafe {
+        let raw = msk.as_ptr();
+        if freed > 0 {
+            // CAST: At most a send buffer.
+            bindings::mptcp_shim_sk_wmem_uncharge(raw, freed as i32);
+        }
+        (*msk.tcp()).snd_una = una.low32();
+        if sndbuf > msk.sndbuf()
+            && u32::from((*raw).sk_userlocks) & bindings::SOCK_SNDBUF_LOCK == 0
+        {
+            (*raw).sk_sndbuf = sndbuf;
+        }
+        if bindings::mptcp_shim_sk_nospace(raw) {
+            msk.call_write_space();
+        }
+    }
+    if msk.flag(bindings::sock_flags_SOCK_DEAD) {
+        data.connection().schedule(event::CLOSE);
+    }
+}
+
+/// Gives the connection socket the TCP state that fits the data-level one.
+fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
+    let state = tcp_state(data.proto.state());
+    if msk.state() == bindings::TCP_CLOSE {
+        return;
+    }
+    if peer_finished {
+        msk.add_shutdown(bindings::RCV_SHUTDOWN);
+    }
+    if data.proto.data_fin_to_send().is_none() && !msk.flag(bindings::sock_flags_SOCK_DEAD) {
+        data.connection().set_data_fin(None);
+    }
+    if state != msk.state() {
+        msk.set_state(state);
+        msk.call_state_change();
+    }
+    if peer_finished {
+        msk.call_data_ready();
+    }
+}
+
+/// No subflow carries the connection any more.
+fn on_broken(connection: &Connection, msk: Sock) {
+    let first = connection.first();
+    let finished = first.state() == bindings::TCP_CLOSE || !connection.is_first_alive();
+    if msk.state() == bindings::TCP_CLOSE || !(finished || msk.error() != 0) {
+        return;
+    }
+    if msk.error() == 0 && msk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 == 0 {
+        msk.set_error(bindings::ECONNRESET as i32);
+    }
+    msk.set_state(bindings::TCP_CLOSE);
+    msk.add_shutdown(bindings::SHUTDOWN_MASK);
+    if msk.error() != 0 {
+        msk.report_error();
+    }
+    msk.call_state_change();
+    if msk.flag(bindings::sock_flags_SOCK_DEAD) {
+        connection.schedule(event::CLOSE);
+    }
+}
+
+/// What the worker does.
+pub(crate) fn run_events(owned: &mut Owned<'_>) -> Option<Sock> {
+    let connection = owned.connection();
+    let events = connection.take_events(event::WORK);
+    if events & event::TIMEOUT != 0 {
+        on_timeout(owned);
+    }
+    if events & event::ABORT != 0 && connection.is_adopted() {
+        return abort(owned);
+    }
+    if events & event::ANSWER != 0 {
+        answer(connection);
+    }
+    tx::push(owned, 0);
+    if events & (event::CLOSE | event::TIMEOUT) != 0
+        && connection.msk().flag(bindings::sock_flags_SOCK_DEAD)
+    {
+        return finish(owned);
+    }
+    None
+}
+
+/// Sends a Data ACK on the subflow.
+pub(crate) fn answer(connection: &Connection) {
+    let ssk = connection.first();
+    if connection.is_first_alive() {
+        ssk.lock(true);
+        if subflow::of(ssk).is_some() {
+            ssk.send_ack();
+        }
+        ssk.release();
+    }
+}
+
+/// Arms the data-level retransmission timer when something is unacknowledged and it is not running.
+pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    let data = owned.data();
+    if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
+        return;
+    }
+    drop(data);
+    // SAFETY: The timer was set up when the socket became a connection's.
+    unsafe { bindings::mptcp_shim_start_timer(msk.as_ptr(), connection.retransmit_timeout()) };
+}
+
+/// The data-level retransmission timer has run out: repeats what no Data ACK has come for.
+fn on_timeout(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let ssk = connection.first();
+    let una = owned.data().proto.snd_una();
+    let progressed = connection.note_progress(una);
+    if !connection.is_first_alive() || connection.msk().state() == bindings::TCP_CLOSE {
+        return;
+    }
+    if !progressed {
+        // What TCP still has to deliver, TCP repeats by itself.
+        let delivered = ssk.snd_una() == ssk.write_seq();
+        if delivered && una.before(owned.queue().nxt()) && !connection.has_fallen_back() {
+            owned.queue().rewind(una);
+        }
+        if connection.data_fin().is_some() {
+            answer(connection);
+        }
+    }
+    arm_timer(owned);
+}
+
+/// `shutdown(SHUT_WR)`: the DATA_FIN follows the data.
+pub(crate) fn shutdown_send(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    tx::push(owned, 0);
+    if connection.has_fallen_back() {
+        let ssk = connection.first();
+        if connection.is_first_alive() {
+            proto_ops::shutdown_subflow(ssk);
+        }
+    }
+    let mut data = owned.data();
+    if let ShutdownOutcome::Queued(fin) = data.proto.shutdown_send() {
+        connection.set_data_fin(Some(fin));
+        sync_state(&mut data, msk, false);
+    }
+    drop(data);
+    if !connection.has_fallen_back() {
+        answer(connection);
+    }
+    arm_timer(owned);
+}
+
+/// `close()`: returns the subflow that the caller is to close once it no longer owns the socket.
+pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Option<Sock> {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    let unread = drain(msk);
+    msk.add_shutdown(bindings::SHUTDOWN_MASK);
+    let mut to_close = None;
+    if msk.state() != bindings::TCP_CLOSE {
+        // SAFETY: A plain read of an owned socket.
+        let lingers = msk.flag(bindings::sock_flags_SOCK_LINGER);
+        // SAFETY: As above.
+        let abortive = lingers && unsafe { (*msk.as_ptr()).sk_lingertime } == 0;
+        if unread || abortive {
+            to_close = abort(owned);
+        } else {
+            let mut data = owned.data();
+            let outcome = data.proto.shutdown_send();
+            if let ShutdownOutcome::Queued(fin) = outcome {
+                connection.set_data_fin(Some(fin));
+                sync_state(&mut data, msk, false);
+            }
+            drop(data);
+            tx::push(owned, 0);
+            if timeout > 0 {
+                let mut timeout = timeout;
+                let waiting = bindings::TCPF_FIN_WAIT1 | bindings::TCPF_CLOSING | bindings::TCPF_LAST_ACK;
+                answer(connection);
+                // SAFETY: A live, owned socket with its application's wait queue.
+                unsafe {
+                    bindings::mptcp_shim_sk_wait_event(msk.as_ptr(), &mut timeout, waiting);
+                }
+            }
+        }
+    }
+    // SAFETY: A live, owned socket.
+    unsafe { bindings::mptcp_shim_sock_orphan(msk.as_ptr()) };
+    if connection.is_first_alive() {
+        let ssk = connection.first();
+        ssk.lock(true);
+        // SAFETY: A live, owned socket.
+        unsafe { bindings::mptcp_shim_sock_detach(ssk.as_ptr()) };
+        ssk.release();
+    }
+    to_close.or_else(|| finish(owned))
+}
+
+/// Frees what the application has not read; `true` when there was anything.
+fn drain(msk: Sock) -> bool {
+    let mut unread = false;
+    if let Some(queue) = Queue::receive(msk) {
+        while let Some(skb) = queue.first() {
+            // SAFETY: The buffer is in the queue of an owned socket.
+            let end = unsafe { (*skb.control_block()).end_seq };
+            unread |= end.wrapping_sub(msk.copied_seq()).wrapping_sub(1) < u32::MAX >> 1;
+            queue.unlink(skb);
+            skb.free();
+        }
+    }
+    unread
+}
+
+/// Ends an orphaned connection if it is time: returns the subflow to close, and destroys the
+/// connection socket.
+fn finish(owned: &mut Owned<'_>) -> Option<Sock> {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    let data = owned.data();
+    let outstanding = data.proto.outstanding();
+    drop(data);
+    let over = msk.state() == bindings::TCP_CLOSE || !connection.is_first_alive();
+    if !over && outstanding != 0 {
+        if connection.stalled_for() >= ORPHAN_TIMEOUT {
+            return abort(owned);
+        }
+        arm_timer(owned);
+        return None;
+    }
+    let to_close = connection.take_first().then_some(connection.first());
+    if let Some(ssk) = to_close {
+        ssk.lock(true);
+        // SAFETY: A live, owned socket. A peer that has not finished needs our Data ACK of its
+        // DATA_FIN, which TCP's time-wait socket cannot give: FIN-WAIT-2 keeps the whole socket.
+        unsafe { (*ssk.tcp()).linger2 = bindings::mptcp_shim_two_time_waits() };
+        ssk.release();
+    }
+    proto_ops::destroy(msk);
+    to_close
+}
+
+/// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits.
+///
+/// RFC 8684, Section 3.5.
+pub(crate) fn abort(owned: &mut Owned<'_>) -> Option<Sock> {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    owned.data().proto.abort();
+    let to_close = connection.take_first().then_some(connection.first());
+    if let Some(ssk) = to_close {
+        ssk.lock(true);
+        if let Some(subflow) = subflow::of(ssk) {
+            subflow.set_reset_option(ResetOption::Fastclose);
+        }
+        // SAFETY: A live, owned socket: closing it now resets the connection.
+        unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+        ssk.release();
+    }
+    if msk.state() != bindings::TCP_CLOSE {
+        msk.set_state(bindings::TCP_CLOSE);
+        msk.add_shutdown(bindings::SHUTDOWN_MASK);
+        msk.call_state_change();
+    }
+    if msk.flag(bindings::sock_flags_SOCK_DEAD) {
+        proto_ops::destroy(msk);
+    }
+    to_close
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The MP_CAPABLE handshake on a real TCP socket: what the SYN, the SYN-ACK and the third ACK lead to.
+//!
+//! Nothing is allocated for a connection before the handshake has succeeded. A client's state is
+//! that its socket is hooked; a server's is the request socket, marked by the copy of the
+//! operations table it points to, and its key is derived from a secret until the connection exists.
+//!
+//! RFC 8684, Section 3.1. C counterpart: net/mptcp/subflow.c.
+
+use crate::af_ops;
+use crate::bindings;
+use crate::crypto;
+use crate::request;
+use crate::skb::{
+    Header,
+    Skb,
+    ACK,
+    SYN, //
+};
+use crate::sock::Sock;
+use crate::subflow;
+use mptcp_proto::handshake::{
+    on_syn,
+    Client,
+    Policy,
+    Server,
+    SynAckOutcome,
+    SynOutcome,
+    Terms,
+    ThirdAckOutcome, //
+};
+use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::{
+    mptcp_options,
+    MpCapable,
+    MptcpOption, //
+};
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
+
+/// What the handshake has agreed on, when it succeeded.
+pub(crate) struct Agreement {
+    /// Our key.
+    pub(crate) local_key: mptcp_proto::ids::Key,
+    /// The peer's key.
+    pub(crate) peer_key: mptcp_proto::ids::Key,
+    /// Whether every mapping carries a checksum.
+    pub(crate) checksum: bool,
+    /// The client's state, which repeats MP_CAPABLE until the server has shown that it got it.
+    pub(crate) client: Option<Client>,
+    /// Our initial sequence number on the subflow.
+    pub(crate) local_isn: u32,
+    /// The peer's.
+    pub(crate) peer_isn: u32,
+    /// Bytes mapped by the third ACK itself, and their checksum.
+    pub(crate) first_data: Option<(u16, Option<u16>)>,
+}
+
+impl Agreement {
+    /// The mapping of the data that came with the third ACK.
+    pub(crate) fn first_mapping(&self, peer_idsn: DataSeq) -> Option<Mapping> {
+        let (len, _) = self.first_data?;
+        Some(Mapping::new(SubflowSeq::new(1), peer_idsn.advance(1), u32::from(len)))
+    }
+}
+
+/// The MP_CAPABLE option of a segment, when there is exactly one that can be read.
+pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
+    mptcp_options(options).find_map(|option| match option {
+        Ok(MptcpOption::MpCapable(option)) => Some(option),
+        _ => None,
+    })
+}
+
+/// The option for the SYN that `ssk` sends now, if it carries one.
+pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
+    // The key is not on the SYN of version 1, so any will do here.
+    let client = Client::new(Policy::DEFAULT, mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN));
+    client.syn_option(u32::from(ssk.retransmits()))
+}
+
+/// A hooked client has received its SYN-ACK.
+///
+/// # Locking
+///
+/// `ssk` is owned. # Context: softirq or process.
+pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
+    if subflow::of(ssk).is_some() {
+        return;
+    }
+    let Some((header, options)) = packet.incoming() else {
+        return;
+    };
+    if header.flags & (SYN | ACK) != SYN | ACK {
+        return;
+    }
+    let mut client = Client::new(Policy::DEFAULT, crypto::random_key());
+    if let SynAckOutcome::Established { peer_key, checksum, .. } =
+        client.on_syn_ack(mp_capable(options).as_ref())
+    {
+        let agreement = Agreement {
+            local_key: client.local_key(),
+            peer_key,
+            checksum,
+            local_isn: header.ack_seq.wrapping_sub(1),
+            peer_isn: header.seq,
+            client: Some(client),
+            first_data: None,
+        };
+        if subflow::attach(ssk, &agreement, &header).is_ok() {
+            return;
+        }
+    }
+    af_ops::unhook(ssk);
+}
+
+/// Lets the kernel answer a SYN; the SYN-ACK that it sends meanwhile gets our answer.
+pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> i32 {
+    let outcome = packet
+        .incoming()
+        .map(|(_, options)| on_syn(Policy::DEFAULT, mp_capable(options).as_ref()));
+    match outcome {
+        Some(SynOutcome::Answer(terms)) => request::with_pending(terms, answer),
+        _ => answer(),
+    }
+}
+
+/// The option for a SYN-ACK and the terms it agrees to.
+pub(crate) fn syn_ack_option(terms: Terms, header: &Header, addresses: [u64; 2]) -> MpCapable {
+    let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
+    terms.syn_ack(Policy::DEFAULT, request::secret().key(addresses, ports, header.seq))
+}
+
+/// A child has been made by the third ACK of a handshake.
+///
+/// # Safety
+///
+/// `request` is the request that `child` was made from.
+///
+/// # Locking
+///
+/// `child` is locked and not yet known to anybody else. # Context: softirq.
+pub(crate) unsafe fn on_third_ack(
+    child: Sock,
+    mut packet: Skb,
+    request: *mut bindings::request_sock,
+) {
+    // SAFETY: By this function's contract.
+    let Some((terms, local_isn)) = (unsafe { request::terms(request) }) else {
+        return;
+    };
+    let addresses = packet.addresses();
+    let Some((header, options)) = packet.incoming() else {
+        return;
+    };
+    let ports = (u32::from(header.source) << 16) | u32::from(header.destination);
+    let local_key = request::secret().key(addresses, ports, local_isn);
+    let mut server = Server::new(terms, local_key);
+    let (peer_key, first_data) = match server.on_third_ack(mp_capable(options).as_ref()) {
+        ThirdAckOutcome::Established { peer_key } => (peer_key, None),
+        ThirdAckOutcome::EstablishedWithData { peer_key, data_len, checksum } => {
+            (peer_key, Some((data_len, checksum)))
+        }
+        _ => return,
+    };
+    let agreement = Agreement {
+        local_key,
+        peer_key,
+        checksum: terms.checksum,
+        client: None,
+        local_isn,
+        peer_isn: child.rcv_nxt().wrapping_sub(1),
+        first_data,
+    };
+    // Without memory the child stays plain TCP; the client sees no DSS and falls back as well.
+    let _ = subflow::attach(child, &agreement, &header);
+}

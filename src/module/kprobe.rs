@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How an ordinary `socket()` call becomes ours: probes that change the protocol argument.
+//!
+//! `update_socket_protocol` exists so that a BPF program may override it; a probe at its entry does
+//! the same without one. io_uring makes its sockets through `__sys_socket_file`, which does not ask,
+//! so its entry has a probe too. Sockets that the kernel makes for itself pass neither.
+
+use crate::bindings;
+use crate::net;
+use crate::proto_ops::PROTOCOL;
+use core::ptr::addr_of_mut;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// The probed functions; both take (family, type, protocol).
+const FUNCTIONS: [&CStr; 2] = [c"update_socket_protocol", c"__sys_socket_file"];
+
+/// The registered probes.
+static mut PROBES: [bindings::kprobe; FUNCTIONS.len()] =
+    // SAFETY: Zeroes are how `struct kprobe` begins before registration.
+    unsafe { core::mem::zeroed() };
+
+/// Changes the protocol of a TCP socket about to be made, if its namespace says so.
+///
+/// # Safety
+///
+/// Called by the probe with the registers of one of [`FUNCTIONS`] at its entry.
+unsafe extern "C" fn on_socket(
+    _probe: *mut bindings::kprobe,
+    registers: *mut bindings::pt_regs,
+) -> kernel::ffi::c_int {
+    // SAFETY: `registers` holds three arguments, by this function's contract.
+    let argument = |n| unsafe { bindings::mptcp_shim_argument(registers, n) as u32 };
+    let (family, kind, protocol) = (argument(0), argument(1), argument(2));
+    let is_tcp = (family == bindings::AF_INET || family == bindings::AF_INET6)
+        && kind & bindings::SOCK_TYPE_MASK == bindings::sock_type_SOCK_STREAM
+        && (protocol == 0 || protocol == bindings::IPPROTO_TCP as u32);
+    if is_tcp && net::current_is_enabled() {
+        // SAFETY: As above; the third argument's register may be written at a function's entry.
+        unsafe { bindings::mptcp_shim_set_argument3(registers, usize::from(PROTOCOL)) };
+    }
+    0
+}
+
+/// The probes, while it lives.
+pub(crate) struct Registration;
+
+impl Registration {
+    /// Sets the probes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `register_kprobe`; the log names the function that cannot be probed.
+    pub(crate) fn new() -> Result<Self> {
+        for (index, name) in FUNCTIONS.iter().enumerate() {
+            // SAFETY: Module init is the only user of the probes and runs once.
+            let result = unsafe {
+                let probe = addr_of_mut!(PROBES).cast::<bindings::kprobe>().add(index);
+                (*probe).symbol_name = name.as_ptr().cast();
+                (*probe).pre_handler = Some(on_socket);
+                to_result(bindings::register_kprobe(probe))
+            };
+            if let Err(error) = result {
+                pr_err!("this kernel lets no probe on {}: CONFIG_KPROBES=y is needed\n", *name);
+                Self::remove(index);
+                return Err(error);
+            }
+        }
+        Ok(Self)
+    }
+
+    /// Removes the first `count` probes.
+    fn remove(count: usize) {
+        for index in 0..count {
+            // SAFETY: Registered before; nobody else uses them.
+            unsafe {
+                bindings::unregister_kprobe(
+                    addr_of_mut!(PROBES).cast::<bindings::kprobe>().add(index),
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        Self::remove(FUNCTIONS.len());
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The locks of the module, their order, and the guards that prove they are held.
+//!
+//! | rank | lock | protects | taken in |
+//! |---|---|---|---|
+//! | 1 | ownership of the connection socket (`lock_sock(msk)`) | send queue, the socket's TCP fields | process; softirq counts as owner while it holds the data lock and no process owns the socket |
+//! | 2 | ownership of a subflow (`lock_sock_nested(ssk)`, or its spinlock in softirq) | TCP's state, what the subflow has declared | process under 1, softirq |
+//! | 3 | data lock (`msk->sk_lock.slock`) | data sequence state, receive mappings, out-of-order data | process and softirq, also under 2 |
+//! | 4 | chain of the token table | links of the chain | process and softirq, also under 3 |
+//!
+//! A process that owns the connection socket may lock its subflows; softirq, which comes from a
+//! subflow, only takes the data lock. What softirq finds to do while a process owns the connection
+//! socket is left as an event, and `release_cb` sees to it before ownership ends.
+
+use crate::connection::Connection;
+use crate::rx::OutOfOrder;
+use crate::tx::SendQueue;
+use core::marker::PhantomData;
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+use mptcp_proto::connection;
+
+/// What the data lock protects.
+pub(crate) struct Data {
+    /// Data-level sequence numbers and states.
+    pub(crate) proto: connection::Connection,
+    /// Data that came before its turn.
+    pub(crate) out_of_order: OutOfOrder,
+}
+
+impl Data {
+    /// State of a new connection.
+    pub(crate) fn new(proto: connection::Connection) -> Self {
+        Self { proto, out_of_order: OutOfOrder::new() }
+    }
+}
+
+/// Proof that the data lock is held.
+pub(crate) struct DataLock<'a> {
+    /// Whose data.
+    connection: &'a Connection,
+    /// Whether softirqs are disabled by the caller already, so that only the spinlock is taken.
+    in_bh: bool,
+    /// Must be released on the CPU that took it.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl<'a> DataLock<'a> {
+    /// Takes the data lock from process context.
+    #[inline]
+    pub(crate) fn take(connection: &'a Connection) -> Self {
+        connection.msk().data_lock();
+        Self { connection, in_bh: false, _not_send: PhantomData }
+    }
+
+    /// Takes the data lock where a subflow's lock may be held, in any context.
+    #[inline]
+    pub(crate) fn take_bh(connection: &'a Connection) -> Self {
+        connection.msk().data_lock_nested();
+        Self { connection, in_bh: true, _not_send: PhantomData }
+    }
+
+    /// A guard for a data lock that the caller in C holds and releases: not to be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The data lock is held, and no other guard for it is in use.
+    #[inline]
+    pub(crate) unsafe fn assume(connection: &'a Connection) -> Self {
+        Self { connection, in_bh: true, _not_send: PhantomData }
+    }
+
+    /// The connection whose data lock is held.
+    #[inline]
+    pub(crate) fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// Ownership of the connection socket, when no process has it: softirq may then do what an
+    /// owner may, as long as it holds the data lock.
+    #[inline]
+    pub(crate) fn owner(&mut self) -> Option<BorrowedOwner<'_>> {
+        (!self.connection.msk().is_owned_by_user())
+            .then_some(BorrowedOwner { connection: self.connection })
+    }
+
+    /// Handles `events` at once when no process owns the connection socket, else leaves them to
+    /// `release_cb`.
+    pub(crate) fn publish(mut self, events: u32) {
+        self.connection.raise(events);
+        if self.owner().is_some() {
+            crate::close::on_release(&mut self);
+        }
+    }
+}
+
+impl Drop for DataLock<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.in_bh {
+            self.connection.msk().data_unlock_nested();
+        } else {
+            self.connection.msk().data_unlock();
+        }
+    }
+}
+
+impl Deref for DataLock<'_> {
+    type Target = Data;
+
+    #[inline]
+    fn deref(&self) -> &Data {
+        // SAFETY: The lock is held, and the guard lends out one reference at a time.
+        unsafe { &*self.connection.data.get() }
+    }
+}
+
+impl DerefMut for DataLock<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Data {
+        // SAFETY: The lock is held, and the guard lends out one reference at a time.
+        unsafe { &mut *self.connection.data.get() }
+    }
+}
+
+/// Ownership in softirq: the data lock is held and no process owns the connection socket.
+pub(crate) struct BorrowedOwner<'a> {
+    /// Whose socket.
+    connection: &'a Connection,
+}
+
+impl BorrowedOwner<'_> {
+    /// The send queue.
+    #[inline]
+    pub(crate) fn queue(&mut self) -> &mut SendQueue {
+        // SAFETY: No process owns the socket and none can begin to: the data lock is held.
+        unsafe { &mut *self.connection.queue.get() }
+    }
+}
+
+/// Ownership of the connection socket by a process.
+pub(crate) struct Owned<'a> {
+    /// Whose socket.
+    connection: &'a Connection,
+    /// Whether the guard took the ownership and has to give it back.
+    taken: bool,
+    /// Belongs to the task that took it.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl<'a> Owned<'a> {
+    /// Takes ownership.
+    ///
+    /// # Context
+    ///
+    /// Process; may sleep.
+    #[inline]
+    pub(crate) fn take(connection: &'a Connection) -> Self {
+        connection.msk().lock(false);
+        Self { connection, taken: true, _not_send: PhantomData }
+    }
+
+    /// A guard for ownership that the caller in C has.
+    ///
+    /// # Safety
+    ///
+    /// The current task owns the connection socket until the guard is dropped, and no other guard
+    /// for it is in use.
+    #[inline]
+    pub(crate) unsafe fn assume(connection: &'a Connection) -> Self {
+        Self { connection, taken: false, _not_send: PhantomData }
+    }
+
+    /// The connection whose socket is owned.
+    #[inline]
+    pub(crate) fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// The data, under its lock.
+    #[inline]
+    pub(crate) fn data(&mut self) -> DataLock<'_> {
+        DataLock::take(self.connection)
+    }
+
+    /// The send queue.
+    #[inline]
+    pub(crate) fn queue(&mut self) -> &mut SendQueue {
+        // SAFETY: The socket is owned, and the guard lends out one reference at a time.
+        unsafe { &mut *self.connection.queue.get() }
+    }
+}
+
+impl Drop for Owned<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.taken {
+            self.connection.msk().release();
+        }
+    }
+}

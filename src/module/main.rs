@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module: registration order, nothing else.
+#![crate_name = "mptcp_rs"]
+
+use kernel::prelude::*;
+
+mod af_ops;
+mod bindings;
+mod close;
+mod connection;
+mod crypto;
+mod handshake;
+mod kprobe;
+mod locks;
+mod net;
+mod netfilter;
+mod options_hook;
+mod proto_ops;
+mod request;
+mod rx;
+mod skb;
+mod sock;
+mod sockopt;
+mod subflow;
+mod token_table;
+mod tx;
+
+module! {
+    type: MptcpRs,
+    name: "mptcp_rs",
+    authors: ["The mptcp_rs developers"],
+    description: "Multipath TCP for unmodified programs",
+    license: "GPL",
+}
+
+/// The loaded module. Fields are dropped in the order in which they stand here: first nothing new
+/// becomes ours, then nothing of ours is called any more.
+struct MptcpRs {
+    /// `socket()` leads to us.
+    _kprobe: kprobe::Registration,
+    /// Namespaces have our sysctl directory and packet hooks.
+    _net: net::Registration,
+    /// The protocol number leads to our tables.
+    _proto_ops: proto_ops::Registration,
+    /// TCP sockets may be our subflows.
+    _subflow: subflow::Registration,
+}
+
+impl kernel::Module for MptcpRs {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        // SAFETY: Module init runs once, before anything below makes these reachable.
+        unsafe {
+            request::init();
+            token_table::init();
+        }
+        let subflow = subflow::Registration::new()?;
+        let proto_ops = proto_ops::Registration::new()?;
+        let net = net::Registration::new()?;
+        let kprobe = kprobe::Registration::new()?;
+        Ok(Self { _kprobe: kprobe, _net: net, _proto_ops: proto_ops, _subflow: subflow })
+    }
+}

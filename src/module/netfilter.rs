@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The packet hooks: incoming segments before TCP sees them, outgoing SYN-ACKs.
+//!
+//! Netfilter calls them after the firewall, so what it drops is never seen. A packet that is none
+//! of ours costs a few comparisons.
+
+use crate::bindings;
+use crate::handshake;
+use crate::request;
+use crate::rx;
+use crate::skb::Skb;
+use crate::sock::Sock;
+use crate::subflow;
+use core::ffi::c_void;
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering, //
+};
+use kernel::error::to_result;
+use kernel::ffi::{
+    c_int,
+    c_uint, //
+};
+use kernel::prelude::*;
+use mptcp_proto::options::MptcpOption;
+
+/// Subflows alive in all namespaces: without any, no packet needs a look-up.
+static SUBFLOWS: AtomicUsize = AtomicUsize::new(0);
+
+/// A subflow begins.
+pub(crate) fn on_subflow_begin() {
+    SUBFLOWS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A subflow ends.
+pub(crate) fn on_subflow_end() {
+    SUBFLOWS.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// One hook's entry.
+const fn entry(
+    hook: unsafe extern "C" fn(
+        *mut c_void,
+        *mut bindings::sk_buff,
+        *const bindings::nf_hook_state,
+    ) -> c_uint,
+    family: u32,
+    number: u32,
+) -> bindings::nf_hook_ops {
+    // SAFETY: Zeroes are valid for the fields that netfilter fills itself.
+    let mut entry: bindings::nf_hook_ops = unsafe { core::mem::zeroed() };
+    entry.hook = Some(hook);
+    // CAST: Protocol families are below 256.
+    entry.pf = family as u8;
+    entry.hooknum = number;
+    entry.priority = c_int::MAX;
+    entry
+}
+
+/// The hooks of every namespace.
+static mut HOOKS: [bindings::nf_hook_ops; 4] = [
+    entry(local_in, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
+    entry(local_in, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
+    entry(local_out, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
+    entry(local_out, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
+];
+
+/// Registers the hooks in `net`.
+///
+/// # Errors
+///
+/// Those of `nf_register_net_hooks`: no memory, or too many hooks.
+pub(crate) fn register(net: *mut bindings::net) -> Result {
+    // SAFETY: `net` is a live namespace; the table is only read.
+    to_result(unsafe {
+        bindings::nf_register_net_hooks(net, core::ptr::addr_of!(HOOKS).cast(), 4)
+    })
+}
+
+/// Removes the hooks from `net`.
+pub(crate) fn unregister(net: *mut bindings::net) {
+    // SAFETY: Registered by `register`.
+    unsafe { bindings::nf_unregister_net_hooks(net, core::ptr::addr_of!(HOOKS).cast(), 4) };
+}
+
+/// The address family of a packet whose hook says `state`.
+#[inline]
+fn family(state: *const bindings::nf_hook_state) -> u32 {
+    // SAFETY: Netfilter passes the state of the call.
+    if u32::from(unsafe { (*state).pf }) == bindings::NFPROTO_IPV4 {
+        bindings::AF_INET
+    } else {
+        bindings::AF_INET6
+    }
+}
+
+/// A packet for this host.
+///
+/// # Safety
+///
+/// Called by netfilter in softirq, inside an RCU read-side section.
+unsafe extern "C" fn local_in(
+    _private: *mut c_void,
+    skb: *mut bindings::sk_buff,
+    state: *const bindings::nf_hook_state,
+) -> c_uint {
+    if SUBFLOWS.load(Ordering::Relaxed) != 0 {
+        // SAFETY: Netfilter hands the packet over for the duration of the call.
+        if let Some(packet) = unsafe { Skb::from_raw(skb) } {
+            if packet.is_tcp(family(state)) {
+                on_incoming(packet, state);
+            }
+        }
+    }
+    bindings::NF_ACCEPT
+}
+
+/// Hands an incoming segment to its subflow, if it has one of ours.
+fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) {
+    let attached = packet.raw_sock();
+    let (raw, referenced) = if attached.is_null() {
+        if packet.incoming().is_none() {
+            return;
+        }
+        // SAFETY: Netfilter passes a live namespace; the TCP header is linear.
+        let found = unsafe {
+            bindings::mptcp_shim_lookup_established(
+                (*state).net,
+                packet.as_ptr(),
+                // CAST: AF_INET and AF_INET6 are small.
+                family(state) as c_int,
+            )
+        };
+        (found, true)
+    } else {
+        (attached, false)
+    };
+    // SAFETY: A socket attached by early demultiplexing, or with a reference of ours.
+    if unsafe { is_full_tcp_socket(raw) } {
+        // SAFETY: Checked above.
+        if let Some(ssk) = unsafe { Sock::from_raw(raw) } {
+            if let Some(subflow) = subflow::of(ssk) {
+                let whole = packet;
+                if let Some((header, options)) = packet.incoming() {
+                    rx::on_segment(ssk, subflow, &header, options, whole);
+                }
+            }
+            if referenced {
+                ssk.put();
+            }
+        }
+    }
+}
+
+/// Whether `sk` is a TCP socket and neither a request nor a time-wait one.
+///
+/// # Safety
+///
+/// `sk` is NULL or alive.
+#[inline]
+unsafe fn is_full_tcp_socket(sk: *mut bindings::sock) -> bool {
+    if sk.is_null() {
+        return false;
+    }
+    // SAFETY: All kinds of sockets begin with `sock_common`; the packet is TCP's, so is the socket.
+    let state = u32::from(unsafe { (*sk).__sk_common.skc_state });
+    (1 << state) & (bindings::TCPF_TIME_WAIT | bindings::TCPF_NEW_SYN_RECV) == 0
+}
+
+/// A packet from this host.
+///
+/// # Safety
+///
+/// Called by netfilter, inside an RCU read-side section.
+unsafe extern "C" fn local_out(
+    _private: *mut c_void,
+    skb: *mut bindings::sk_buff,
+    state: *const bindings::nf_hook_state,
+) -> c_uint {
+    // SAFETY: Netfilter hands the packet over for the duration of the call; an attached socket of
+    // any kind begins with `sock_common`.
+    unsafe {
+        let sk = (*skb).sk;
+        if !sk.is_null()
+            && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV
+        {
+            if let Some(packet) = Skb::from_raw(skb) {
+                on_syn_ack(packet, sk, family(state));
+            }
+        }
+    }
+    bindings::NF_ACCEPT
+}
+
+/// A SYN-ACK leaves: MP_CAPABLE with our key when its SYN asked for it.
+///
+/// # Safety
+///
+/// `sk` is the request socket that the packet belongs to.
+unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, family: u32) {
+    // SAFETY: By the function's contract; the request is busy sending this very packet.
+    let Some(terms) =
+        (unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) })
+    else {
+        return;
+    };
+    let mut segment = packet;
+    let below = packet.network_header_len();
+    let Some((header, _)) = segment.incoming() else {
+        return;
+    };
+    let [local, peer] = packet.addresses();
+    let option = handshake::syn_ack_option(terms, &header, [peer, local]);
+    let mut bytes = [0; crate::skb::OPTIONS_MAX];
+    let option = MptcpOption::MpCapable(option).emit_padded(&mut bytes);
+    if let Some(option) = option.and_then(|len| bytes.get(..len)) {
+        packet.grow_options(below, option);
+        packet.fix_ip_header(family);
+    }
+}

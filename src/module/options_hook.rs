@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where option bytes enter a segment: what MPTCP adds to each header that TCP has written.
+//!
+//! C counterpart: `mptcp_established_options`, `mptcp_write_options` in net/mptcp/options.c.
+
+use crate::af_ops;
+use crate::connection::Connection;
+use crate::handshake;
+use crate::skb::{
+    Header,
+    Skb,
+    OPTIONS_MAX,
+    RST,
+    SYN, //
+};
+use crate::sock::Sock;
+use crate::subflow::{
+    self,
+    ResetOption,
+    Subflow, //
+};
+use mptcp_proto::handshake::Carrier;
+use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::dss::{
+    dss_checksum,
+    DsnField, //
+};
+use mptcp_proto::options::{
+    Dss,
+    DssMapping,
+    MpFastclose,
+    MptcpOption, //
+};
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
+use mptcp_proto::window::Advertised;
+
+/// Adds what MPTCP has to say to a segment that leaves.
+///
+/// # Locking
+///
+/// `ssk` is owned. # Context: softirq or process.
+#[inline]
+pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
+    let Some((header, _)) = packet.outgoing() else {
+        return;
+    };
+    let Some(subflow) = subflow::of(ssk) else {
+        if header.flags & SYN != 0 {
+            on_syn(ssk, packet);
+        }
+        return;
+    };
+    let connection = subflow.connection();
+    if connection.has_fallen_back() {
+        return;
+    }
+    let option = if header.flags & RST != 0 {
+        on_reset(connection, subflow)
+    } else {
+        announce_window(ssk, connection, packet);
+        on_established(ssk, connection, subflow, &header, packet)
+    };
+    if let Some(option) = option {
+        insert(ssk, packet, &option);
+    }
+}
+
+/// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
+fn on_syn(ssk: Sock, packet: Skb) {
+    match handshake::syn_option(ssk) {
+        Some(option) => insert(ssk, packet, &MptcpOption::MpCapable(option)),
+        None => af_ops::unhook(ssk),
+    }
+}
+
+/// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow.
+fn on_reset(connection: &Connection, subflow: &Subflow) -> Option<MptcpOption<'static>> {
+    match subflow.reset_option() {
+        ResetOption::None => None,
+        ResetOption::Fastclose => {
+            Some(MptcpOption::MpFastclose(MpFastclose { receiver_key: connection.peer_key() }))
+        }
+    }
+}
+
+/// A segment of an established subflow: MP_CAPABLE until the peer has it, DSS from then on.
+#[inline]
+fn on_established(
+    ssk: Sock,
+    connection: &Connection,
+    subflow: &Subflow,
+    header: &Header,
+    packet: Skb,
+) -> Option<MptcpOption<'static>> {
+    let ssn = subflow.local_ssn(header.seq);
+    let mapping = if header.payload > 0 {
+        let una = subflow.local_ssn(ssk.snd_una());
+        // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+        let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
+        mapping
+    } else {
+        None
+    };
+    if !subflow.is_proven() {
+        if let Some(option) = third_ack(connection, subflow, header, mapping, packet) {
+            return Some(option);
+        }
+    }
+    let data_ack = Some(DsnField::long(connection.rcv_nxt()));
+    let mapping = match mapping {
+        Some(mapping) => Some(dss_mapping(connection, mapping, header, packet)),
+        None if header.payload == 0 => {
+            return Some(MptcpOption::Dss(match connection.data_fin() {
+                Some(fin) => {
+                    Dss { data_fin: true, data_ack, mapping: Some(fin_mapping(connection, fin)) }
+                }
+                None => Dss { data_fin: false, data_ack, mapping: None },
+            }));
+        }
+        None => None,
+    };
+    Some(MptcpOption::Dss(Dss { data_fin: false, data_ack, mapping }))
+}
+
+/// The client's MP_CAPABLE with both keys, which it repeats until the server's first DSS.
+///
+/// RFC 8684, Section 3.1.
+fn third_ack(
+    connection: &Connection,
+    subflow: &Subflow,
+    header: &Header,
+    mapping: Option<Mapping>,
+    packet: Skb,
+) -> Option<MptcpOption<'static>> {
+    let carrier = match mapping {
+        None => Carrier::Ack,
+        Some(mapping) if mapping.ssn() == SubflowSeq::new(1) => {
+            let mapping = dss_mapping(connection, mapping, header, packet);
+            Carrier::FirstData { data_len: mapping.data_len, checksum: mapping.checksum }
+        }
+        Some(_) => Carrier::LaterData,
+    };
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    let client = unsafe { subflow.client() };
+    client.as_ref()?.third_ack(carrier).map(MptcpOption::MpCapable)
+}
+
+/// A mapping as the option has it.
+#[inline]
+fn dss_mapping(
+    connection: &Connection,
+    mapping: Mapping,
+    header: &Header,
+    packet: Skb,
+) -> DssMapping {
+    // CAST: Segments and declared mappings have at most 65,535 bytes of payload.
+    let data_len = mapping.len() as u16;
+    let checksum = connection.uses_checksum().then(|| {
+        let sum = packet.network_payload_sum(header.payload);
+        dss_checksum(mapping.dsn(), mapping.ssn(), data_len, sum)
+    });
+    DssMapping { dsn: DsnField::long(mapping.dsn()), ssn: mapping.ssn(), data_len, checksum }
+}
+
+/// A DATA_FIN without data: it takes one data sequence number and no byte of the subflow.
+///
+/// RFC 8684, Section 3.3.3.
+fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
+    let ssn = SubflowSeq::new(0);
+    DssMapping {
+        dsn: DsnField::long(fin),
+        ssn,
+        data_len: 1,
+        checksum: connection.uses_checksum().then(|| dss_checksum(fin, ssn, 1, 0)),
+    }
+}
+
+/// Replaces the subflow's window by the connection's, which counts from the Data ACK.
+#[inline]
+fn announce_window(ssk: Sock, connection: &Connection, packet: Skb) {
+    let rcv_nxt = connection.rcv_nxt();
+    let free = connection.free_space(0);
+    // CAST: The distance between window edge and `rcv_nxt` is a window.
+    let promised = connection.edge().distance_from(rcv_nxt) as u32;
+    let mut window = Advertised::new(rcv_nxt, promised);
+    let field = window.advertise(rcv_nxt, free, ssk.mss(), ssk.rcv_wscale());
+    connection.set_edge(window.edge());
+    packet.set_window(field);
+}
+
+/// Writes `option` behind TCP's own, which may cost SACK blocks.
+#[inline]
+fn insert(ssk: Sock, packet: Skb, option: &MptcpOption<'_>) {
+    let mut bytes = [0; OPTIONS_MAX];
+    let Some(option) = option.emit_padded(&mut bytes).and_then(|len| bytes.get(..len)) else {
+        return;
+    };
+    packet.grow_options(0, option);
+    packet.renew_checksum(ssk);
+}

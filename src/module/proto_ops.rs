@@ -1,0 +1,803 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables through which the system calls reach a socket, and the switches between them.
+//!
+//! A socket of ours begins as TCP's own socket with our [`early`] operations. Their only task is to
+//! notice what the socket becomes: once the handshake has failed, the socket gets TCP's operations
+//! and nothing of ours is left in its way; once it has succeeded, the application's `struct socket`
+//! is given the connection socket and the [`connected`] operations. A listener keeps the early
+//! operations, because `accept()` has to make the same choice for each child.
+//!
+//! C counterpart: net/mptcp/protocol.c (`mptcp_prot`, `mptcp_stream_ops`).
+
+use crate::af_ops;
+use crate::bindings;
+use crate::close;
+use crate::connection::{
+    self,
+    Connection, //
+};
+use crate::locks::{
+    DataLock,
+    Owned, //
+};
+use crate::rx;
+use crate::skb::Skb;
+use crate::sock::Sock;
+use crate::sockopt;
+use crate::subflow;
+use crate::tx;
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use kernel::error::to_result;
+use kernel::ffi::{
+    c_int,
+    c_long, //
+};
+use kernel::prelude::*;
+
+/// The protocol number that leads `socket()` to us; applications never see it.
+pub(crate) const PROTOCOL: u16 = 261;
+const _: () = assert!((PROTOCOL as u32) < bindings::IPPROTO_MAX as u32 || PROTOCOL == 261);
+
+/// The tables of one address family.
+struct Family {
+    /// TCP's protocol with our `init`: sockets are born through it.
+    birth: bindings::proto,
+    /// Operations of a socket whose kind is not known yet.
+    early: bindings::proto_ops,
+    /// The protocol of connection sockets.
+    connection: bindings::proto,
+    /// Operations of connection sockets.
+    connected: bindings::proto_ops,
+    /// The entry in the kernel's table of protocols.
+    switch: bindings::inet_protosw,
+}
+
+/// The tables of IPv4 and IPv6, made by module init.
+struct Tables(UnsafeCell<[Family; 2]>);
+
+// SAFETY: Written by module init before any socket of ours exists, only read afterwards.
+unsafe impl Sync for Tables {}
+
+/// See [`Tables`].
+// SAFETY: Zeroes are NULL functions: valid and unused until `Registration::new` fills them.
+static TABLES: Tables = Tables(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+
+/// The tables of an address family.
+fn family(family: u32) -> *mut Family {
+    // CAST: An array of two as its elements.
+    let first = TABLES.0.get().cast::<Family>();
+    if family == bindings::AF_INET6 {
+        first.wrapping_add(1)
+    } else {
+        first
+    }
+}
+
+/// TCP's operations of an address family.
+fn stream_ops(family: u32) -> *const bindings::proto_ops {
+    if family == bindings::AF_INET6 {
+        &raw const bindings::inet6_stream_ops
+    } else {
+        &raw const bindings::inet_stream_ops
+    }
+}
+
+/// TCP's protocol of an address family.
+fn tcp_prot(family: u32) -> *mut bindings::proto {
+    if family == bindings::AF_INET6 {
+        &raw mut bindings::tcpv6_prot
+    } else {
+        &raw mut bindings::tcp_prot
+    }
+}
+
+/// The socket of a `struct socket`.
+///
+/// # Safety
+///
+/// `sock` is in a system call, so its file holds it.
+#[inline]
+unsafe fn sock_of(sock: *mut bindings::socket) -> Option<Sock> {
+    // SAFETY: By the function's contract; the socket lives as long as the file.
+    unsafe { Sock::from_raw(core::ptr::read_volatile(&raw const (*sock).sk)) }
+}
+
+/// The kind of a `struct socket` as far as the handshake has shown it.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// Not connected, connecting, or listening.
+    Early,
+    /// TCP's or a connection's: the operations have been switched.
+    Settled,
+}
+
+/// Switches the operations of `sock` if it has become known what it is.
+///
+/// # Safety
+///
+/// `sock` is in a system call.
+unsafe fn settle(sock: *mut bindings::socket) -> Kind {
+    // SAFETY: By the function's contract.
+    let Some(sk) = (unsafe { sock_of(sock) }) else {
+        return Kind::Early;
+    };
+    let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
+    let tables = family(sk.family());
+    // SAFETY: As above.
+    let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
+    // SAFETY: Only the address is taken.
+    if !core::ptr::eq(ops, unsafe { &raw const (*tables).early }) {
+        return Kind::Settled;
+    }
+    if let Some(subflow) = subflow::of(sk) {
+        // SAFETY: As above.
+        unsafe { adopt(sock, subflow.connection()) };
+        return Kind::Settled;
+    }
+    if sk.in_states(undecided) || af_ops::is_hooked(sk) {
+        return Kind::Early;
+    }
+    // SAFETY: As above.
+    unsafe { become_plain(sock, sk) };
+    Kind::Settled
+}
+
+/// Gives `sock` TCP's operations: nothing of ours stays in its way.
+///
+/// # Safety
+///
+/// `sock` is in a system call and its operations are the early ones, or it is being accepted.
+unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
+    let tables = family(sk.family());
+    // SAFETY: By the function's contract; another thread may do the same at the same time, and
+    // only one of them gives back the reference that the early operations hold on the module. The
+    // socket itself still holds one.
+    unsafe {
+        let ops = core::sync::atomic::AtomicPtr::from_ptr((&raw mut (*sock).ops).cast());
+        let early = (&raw mut (*tables).early).cast::<c_void>();
+        let plain = stream_ops(sk.family()).cast_mut().cast::<c_void>();
+        let order = core::sync::atomic::Ordering::AcqRel;
+        let relaxed = core::sync::atomic::Ordering::Relaxed;
+        if ops.compare_exchange(early, plain, order, relaxed).is_ok() {
+            bindings::mptcp_shim_module_put();
+        }
+    }
+}
+
+/// Gives the application's `struct socket` the connection socket in place of the subflow.
+///
+/// # Safety
+///
+/// `sock` holds the first subflow of `connection` and is in a system call.
+unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
+    if !connection.adopt() {
+        return;
+    }
+    let msk = connection.msk();
+    let tables = family(msk.family());
+    // SAFETY: `adopt` let only this thread in. The subflow keeps its pointer to the socket, as
+    // firewall rules by owner and accounting expect; its wake-ups are harmless.
+    unsafe {
+        bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
+        bindings::mptcp_shim_set_custom_sockopt(sock);
+        core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
+        core::ptr::write_volatile(&raw mut (*sock).ops, &raw const (*tables).connected);
+    }
+}
+
+/// Calls the operation that `sock` has now, with the arguments of the early one.
+macro_rules! forward {
+    ($sock:expr, $operation:ident, $($argument:expr),*) => {{
+        // SAFETY: The operations of a socket in a system call stay valid; settled sockets have
+        // TCP's or the connection's table, early ones are sent to TCP's.
+        unsafe {
+            let sock: *mut bindings::socket = $sock;
+            let table = if settle(sock) == Kind::Settled {
+                core::ptr::read_volatile(&raw const (*sock).ops)
+            } else {
+                stream_ops(sock_of(sock).map_or(bindings::AF_INET, Sock::family))
+            };
+            match (*table).$operation {
+                Some(function) => function($($argument),*),
+                None => EOPNOTSUPP.to_errno() as _,
+            }
+        }
+    }};
+}
+
+/// The operations of a socket whose kind is not known yet.
+///
+/// All are called by the socket layer from a system call that holds the socket's file.
+mod early {
+    use super::*;
+
+    /// A socket is closed.
+    pub(super) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
+        forward!(sock, release, sock)
+    }
+
+    /// `connect()`: the SYN will carry MP_CAPABLE.
+    pub(super) unsafe extern "C" fn connect(
+        sock: *mut bindings::socket,
+        address: *mut bindings::sockaddr_unsized,
+        len: c_int,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: In a system call.
+        unsafe {
+            if settle(sock) == Kind::Early {
+                if let Some(sk) = sock_of(sock) {
+                    sk.lock(false);
+                    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+                        af_ops::hook(sk);
+                    }
+                    sk.release();
+                }
+            }
+        }
+        let result = forward!(sock, connect, sock, address, len, flags);
+        // SAFETY: In a system call.
+        unsafe { settle(sock) };
+        result
+    }
+
+    /// `listen()`: SYN-ACKs will carry MP_CAPABLE.
+    pub(super) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
+        // SAFETY: In a system call.
+        unsafe {
+            if settle(sock) == Kind::Early {
+                if let Some(sk) = sock_of(sock) {
+                    sk.lock(false);
+                    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+                        af_ops::hook(sk);
+                    }
+                    sk.release();
+                }
+            }
+        }
+        forward!(sock, listen, sock, backlog)
+    }
+
+    /// `accept()`: the new socket is a connection's or TCP's own.
+    pub(super) unsafe extern "C" fn accept(
+        sock: *mut bindings::socket,
+        new: *mut bindings::socket,
+        argument: *mut bindings::proto_accept_arg,
+    ) -> c_int {
+        let result = forward!(sock, accept, sock, new, argument);
+        if result == 0 {
+            // SAFETY: `new` has just received its socket and early operations.
+            unsafe {
+                if settle(new) == Kind::Early {
+                    if let Some(sk) = sock_of(new) {
+                        become_plain(new, sk);
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    /// `poll()`.
+    pub(super) unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        sock: *mut bindings::socket,
+        wait: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        forward!(sock, poll, file, sock, wait)
+    }
+
+    /// `getsockname()`, `getpeername()`.
+    pub(super) unsafe extern "C" fn getname(
+        sock: *mut bindings::socket,
+        address: *mut bindings::sockaddr,
+        peer: c_int,
+    ) -> c_int {
+        forward!(sock, getname, sock, address, peer)
+    }
+
+    /// `ioctl()`.
+    pub(super) unsafe extern "C" fn ioctl(
+        sock: *mut bindings::socket,
+        command: u32,
+        argument: usize,
+    ) -> c_int {
+        forward!(sock, ioctl, sock, command, argument)
+    }
+
+    /// `shutdown()`.
+    pub(super) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int) -> c_int {
+        forward!(sock, shutdown, sock, how)
+    }
+
+    /// `setsockopt()`.
+    pub(super) unsafe extern "C" fn setsockopt(
+        sock: *mut bindings::socket,
+        level: c_int,
+        name: c_int,
+        value: bindings::sockptr_t,
+        len: u32,
+    ) -> c_int {
+        forward!(sock, setsockopt, sock, level, name, value, len)
+    }
+
+    /// `getsockopt()`.
+    pub(super) unsafe extern "C" fn getsockopt(
+        sock: *mut bindings::socket,
+        level: c_int,
+        name: c_int,
+        value: *mut kernel::ffi::c_char,
+        len: *mut c_int,
+    ) -> c_int {
+        forward!(sock, getsockopt, sock, level, name, value, len)
+    }
+
+    /// Waits until a handshake under way has ended, as TCP's own calls would.
+    unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
+        // SAFETY: In a system call; the socket is owned while its state is looked at.
+        unsafe {
+            let Some(sk) = sock_of(sock) else {
+                return 0;
+            };
+            if !sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV)
+                || (nonblocking && !sending)
+            {
+                return 0;
+            }
+            sk.lock(false);
+            let mut result = 0;
+            if sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV) {
+                let mut timeout = bindings::mptcp_shim_sock_sndtimeo(sk.as_ptr(), nonblocking);
+                result = bindings::sk_stream_wait_connect(sk.as_ptr(), &mut timeout);
+            }
+            sk.release();
+            result
+        }
+    }
+
+    /// `send()` and its relatives.
+    pub(super) unsafe extern "C" fn sendmsg(
+        sock: *mut bindings::socket,
+        message: *mut bindings::msghdr,
+        len: usize,
+    ) -> c_int {
+        // SAFETY: In a system call.
+        let flags = unsafe { (*message).msg_flags };
+        // SAFETY: In a system call.
+        let result =
+            unsafe { wait_connected(sock, flags & bindings::MSG_DONTWAIT != 0, true) };
+        if result != 0 {
+            return result;
+        }
+        forward!(sock, sendmsg, sock, message, len)
+    }
+
+    /// `recv()` and its relatives.
+    pub(super) unsafe extern "C" fn recvmsg(
+        sock: *mut bindings::socket,
+        message: *mut bindings::msghdr,
+        len: usize,
+        flags: c_int,
+    ) -> c_int {
+        // CAST: Flags are bits.
+        let nonblocking = flags as u32 & bindings::MSG_DONTWAIT != 0;
+        // SAFETY: In a system call.
+        let result = unsafe { wait_connected(sock, nonblocking, false) };
+        if result != 0 {
+            return result;
+        }
+        forward!(sock, recvmsg, sock, message, len, flags)
+    }
+
+    /// `splice()` from the socket.
+    pub(super) unsafe extern "C" fn splice_read(
+        sock: *mut bindings::socket,
+        position: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: u32,
+    ) -> isize {
+        // SAFETY: In a system call.
+        let result = unsafe { wait_connected(sock, flags & bindings::SPLICE_F_NONBLOCK != 0, false) };
+        if result != 0 {
+            return result as isize;
+        }
+        forward!(sock, splice_read, sock, position, pipe, len, flags)
+    }
+
+    /// `splice()` to the socket has nothing more to come.
+    pub(super) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
+        // SAFETY: In a system call.
+        unsafe {
+            if settle(sock) == Kind::Settled {
+                let table = core::ptr::read_volatile(&raw const (*sock).ops);
+                if let Some(function) = (*table).splice_eof {
+                    function(sock);
+                }
+            }
+        }
+    }
+}
+
+/// The protocol of connection sockets: called by the socket layer with the connection socket.
+mod connected {
+    use super::*;
+
+    /// The connection of the socket that the socket layer passes.
+    unsafe fn connection<'a>(sk: *mut bindings::sock) -> Option<&'a Connection> {
+        // SAFETY: Only connection sockets have this protocol.
+        unsafe { Sock::from_raw(sk).map(|msk| connection::of(msk)) }
+    }
+
+    /// `send()` and its relatives.
+    pub(super) unsafe extern "C" fn sendmsg(
+        sk: *mut bindings::sock,
+        message: *mut bindings::msghdr,
+        len: usize,
+    ) -> c_int {
+        // SAFETY: As for `connection`.
+        let Some(connection) = (unsafe { connection(sk) }) else {
+            return 0;
+        };
+        let mut owned = Owned::take(connection);
+        match tx::send(&mut owned, message, len) {
+            // CAST: The socket layer limits a message to INT_MAX bytes.
+            Ok(sent) => sent as c_int,
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// `splice()` to the socket has nothing more to come: what waits for more goes out.
+    pub(super) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
+        // SAFETY: In a system call on a connection socket.
+        if let Some(connection) = unsafe { sock_of(sock).map(|msk| connection::of(msk)) } {
+            tx::push(&mut Owned::take(connection), 0);
+        }
+    }
+
+    /// `close()`.
+    pub(super) unsafe extern "C" fn close(sk: *mut bindings::sock, timeout: c_long) {
+        // SAFETY: As for `connection`.
+        let Some(connection) = (unsafe { connection(sk) }) else {
+            return;
+        };
+        let msk = connection.msk();
+        msk.hold();
+        let to_close = close::close(&mut Owned::take(connection), timeout);
+        close_subflow(to_close);
+        msk.put();
+    }
+
+    /// `shutdown()`; the socket layer owns the socket.
+    pub(super) unsafe extern "C" fn shutdown(sk: *mut bindings::sock, how: c_int) {
+        // SAFETY: As for `connection`; `inet_shutdown` owns the socket.
+        unsafe {
+            if let Some(connection) = connection(sk) {
+                let sends = bindings::TCPF_ESTABLISHED | bindings::TCPF_CLOSE_WAIT;
+                // CAST: Two bits.
+                if how as u32 & bindings::SEND_SHUTDOWN != 0 && connection.msk().in_states(sends) {
+                    close::shutdown_send(&mut Owned::assume(connection));
+                }
+            }
+        }
+    }
+
+    /// `connect(AF_UNSPEC)`: the connection ends at once.
+    pub(super) unsafe extern "C" fn disconnect(sk: *mut bindings::sock, _flags: c_int) -> c_int {
+        // SAFETY: As for `connection`; `__inet_stream_connect` owns the socket.
+        unsafe {
+            if let Some(connection) = connection(sk) {
+                let to_close = close::abort(&mut Owned::assume(connection));
+                connection.msk().release();
+                close_subflow(to_close);
+                connection.msk().lock(false);
+            }
+        }
+        0
+    }
+
+    /// A buffer that came while a process owned the socket.
+    pub(super) unsafe extern "C" fn backlog_rcv(
+        sk: *mut bindings::sock,
+        skb: *mut bindings::sk_buff,
+    ) -> c_int {
+        // SAFETY: `release_sock` owns the socket and hands the buffer over.
+        unsafe {
+            if let (Some(msk), Some(skb)) = (Sock::from_raw(sk), Skb::from_raw(skb)) {
+                rx::append(msk, skb);
+                rx::wake_reader(msk);
+            }
+        }
+        0
+    }
+
+    /// Ownership is about to end: what softirq has left is done now.
+    pub(super) unsafe extern "C" fn release_cb(sk: *mut bindings::sock) {
+        // SAFETY: As for `connection`; `release_sock` holds the data lock and the ownership.
+        unsafe {
+            if let Some(connection) = connection(sk) {
+                if connection.has_release_events() {
+                    let mut data = core::mem::ManuallyDrop::new(DataLock::assume(connection));
+                    close::on_release(&mut data);
+                }
+            }
+        }
+    }
+
+    /// The socket is not in TCP's hash tables: nothing to take out.
+    pub(super) unsafe extern "C" fn unhash(_sk: *mut bindings::sock) {}
+
+    /// `SO_KEEPALIVE`: TCP probes on the subflow, which the option is replayed to.
+    pub(super) unsafe extern "C" fn keepalive(_sk: *mut bindings::sock, _value: c_int) {}
+
+    /// The socket ends; no process and no timer uses it any more.
+    pub(super) unsafe extern "C" fn destroy(sk: *mut bindings::sock) {
+        // SAFETY: As for `connection`.
+        unsafe {
+            if let Some(connection) = connection(sk) {
+                connection.forget_token();
+                connection.free_queued();
+                bindings::mptcp_shim_stop_timers(sk);
+                bindings::mptcp_shim_put_ca((*connection.msk().icsk()).icsk_ca_ops);
+                bindings::sk_stream_kill_queues(sk);
+                bindings::mptcp_shim_sk_sockets_allocated_dec(sk);
+            }
+        }
+    }
+
+    /// TCP's reader wants to tell the peer of a larger window: the subflow does.
+    pub(super) unsafe extern "C" fn queue_xmit(
+        sk: *mut bindings::sock,
+        skb: *mut bindings::sk_buff,
+        _flow: *mut bindings::flowi,
+    ) -> c_int {
+        // SAFETY: TCP passes the connection socket, which it owns, and a packet of its own.
+        unsafe {
+            if let Some(skb) = Skb::from_raw(skb) {
+                skb.free();
+            }
+            if let Some(connection) = connection(sk) {
+                close::answer(connection);
+            }
+        }
+        0
+    }
+}
+
+/// Closes a subflow that a connection has let go of, as an application would close a TCP socket.
+pub(crate) fn close_subflow(ssk: Option<Sock>) {
+    if let Some(ssk) = ssk {
+        // SAFETY: The caller took the subflow from its connection, and with it the reference that
+        // `tcp_close` gives back.
+        unsafe { bindings::tcp_close(ssk.as_ptr(), 0) };
+    }
+}
+
+/// Sends the FIN of a subflow whose connection has fallen back.
+pub(crate) fn shutdown_subflow(ssk: Sock) {
+    ssk.lock(true);
+    // SAFETY: A live, owned TCP socket; TCP's own function through its table.
+    unsafe {
+        if let Some(shutdown) = (*tcp_prot(ssk.family())).shutdown {
+            shutdown(ssk.as_ptr(), bindings::SEND_SHUTDOWN as c_int);
+        }
+    }
+    ssk.release();
+}
+
+/// The address family table of connection sockets, through which TCP's reader sends its ACKs.
+struct ConnectionAfOps(UnsafeCell<[bindings::inet_connection_sock_af_ops; 2]>);
+// SAFETY: Written by module init only.
+unsafe impl Sync for ConnectionAfOps {}
+/// See [`ConnectionAfOps`].
+static AF_OPS: ConnectionAfOps =
+    // SAFETY: NULL functions are valid; the kernel calls only those set by `Registration::new`.
+    ConnectionAfOps(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+
+/// Clones the TCP socket of a first subflow.
+///
+/// # Errors
+///
+/// `ENOMEM`; `ENOENT` when the congestion control module is being unloaded.
+pub(crate) fn clone_for_connection(ssk: Sock) -> Result<Sock> {
+    // SAFETY: A live, owned socket. The clone is given a life of its own before anybody sees it.
+    unsafe {
+        let ca = (*ssk.icsk()).icsk_ca_ops;
+        if !bindings::mptcp_shim_try_get_ca(ca) {
+            return Err(ENOENT);
+        }
+        let raw = bindings::sk_clone(ssk.as_ptr(), bindings::GFP_ATOMIC, false);
+        let Some(msk) = Sock::from_raw(raw) else {
+            bindings::mptcp_shim_put_ca(ca);
+            return Err(ENOMEM);
+        };
+        bindings::mptcp_shim_sk_clone_reset(raw);
+        if ssk.family() == bindings::AF_INET6 {
+            bindings::mptcp_shim_sk_clone_reset_v6(raw);
+        }
+        let tables = family(ssk.family());
+        bindings::mptcp_shim_module_get();
+        (*raw).__sk_common.skc_prot = &raw mut (*tables).connection;
+        (*raw).sk_prot_creator = &raw mut (*tables).connection;
+        (*raw).sk_backlog_rcv = Some(connected::backlog_rcv);
+        // `sk_clone` counts two references, one for a hash table that this socket is not in.
+        msk.put();
+        Ok(msk)
+    }
+}
+
+/// Frees a clone that did not become a connection.
+pub(crate) fn free_clone(msk: Sock) {
+    // SAFETY: The clone is nobody else's; TCP's destructor is still in place.
+    unsafe {
+        bindings::mptcp_shim_put_ca((*msk.icsk()).icsk_ca_ops);
+        bindings::mptcp_shim_sk_sockets_allocated_dec(msk.as_ptr());
+        msk.set_state(bindings::TCP_CLOSE);
+        msk.put();
+    }
+}
+
+/// Makes a clone the socket of a connection.
+///
+/// # Safety
+///
+/// The clone is nobody else's; `connection` is what `destruct` frees.
+pub(crate) unsafe fn become_connection(
+    msk: Sock,
+    connection: *mut c_void,
+    destruct: unsafe extern "C" fn(*mut bindings::sock),
+    timer: unsafe extern "C" fn(*mut bindings::timer_list),
+) {
+    let index = usize::from(msk.family() == bindings::AF_INET6);
+    // SAFETY: By the function's contract; the tables are complete since module init.
+    unsafe {
+        (*msk.as_ptr()).sk_destruct = Some(destruct);
+        (*msk.icsk()).icsk_ulp_data = connection;
+        let table = AF_OPS.0.get().cast::<bindings::inet_connection_sock_af_ops>().add(index);
+        (*table).net_header_len = (*msk.af_ops()).net_header_len;
+        msk.set_af_ops(table);
+        bindings::mptcp_shim_setup_timers(msk.as_ptr(), Some(timer));
+        msk.set_state(bindings::TCP_ESTABLISHED);
+    }
+}
+
+/// Ends a connection socket: the reference of its application, or of the lack of one, goes.
+pub(crate) fn destroy(msk: Sock) {
+    // SAFETY: Only connection sockets come here.
+    if unsafe { connection::of(msk) }.end_hold() {
+        msk.set_state(bindings::TCP_CLOSE);
+        // SAFETY: A live socket with our protocol, whose initial reference this gives back.
+        unsafe { bindings::sk_common_release(msk.as_ptr()) };
+    }
+}
+
+/// A socket is born: from here on it is TCP's own, with our operations in front.
+///
+/// # Safety
+///
+/// Called by the kernel as `sk_prot->init` of a new socket.
+unsafe extern "C" fn birth(sk: *mut bindings::sock) -> c_int {
+    // SAFETY: By the function's contract; nobody else knows the socket yet. `sk_prot_creator` stays
+    // ours, so that the socket keeps the module until its memory is freed.
+    unsafe {
+        let tcp = tcp_prot(u32::from((*sk).__sk_common.skc_family));
+        (*sk).__sk_common.skc_prot = tcp;
+        // CAST: A small number.
+        (*sk).sk_protocol = bindings::IPPROTO_TCP as u16;
+        match (*tcp).init {
+            Some(init) => init(sk),
+            None => 0,
+        }
+    }
+}
+
+/// The protocol tables, while it lives.
+pub(crate) struct Registration;
+
+impl Registration {
+    /// Makes the tables and registers the protocol number for both address families.
+    ///
+    /// # Errors
+    ///
+    /// Those of `inet6_register_protosw`.
+    pub(crate) fn new() -> Result<Self> {
+        for number in [bindings::AF_INET, bindings::AF_INET6] {
+            // SAFETY: Module init is the only user of the tables so far; TCP's tables are static.
+            unsafe { fill(family(number), number) };
+        }
+        // SAFETY: The entries are complete.
+        unsafe {
+            bindings::inet_register_protosw(&raw mut (*family(bindings::AF_INET)).switch);
+            let entry = &raw mut (*family(bindings::AF_INET6)).switch;
+            if let Err(error) = to_result(bindings::inet6_register_protosw(entry)) {
+                bindings::inet_unregister_protosw(&raw mut (*family(bindings::AF_INET)).switch);
+                return Err(error);
+            }
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: Registered by `new`; no socket is left, or the module could not unload. Functions
+        // of the last ones may still be returning on other CPUs.
+        unsafe {
+            bindings::inet_unregister_protosw(&raw mut (*family(bindings::AF_INET)).switch);
+            bindings::inet6_unregister_protosw(&raw mut (*family(bindings::AF_INET6)).switch);
+            bindings::synchronize_rcu();
+        }
+    }
+}
+
+/// Makes the tables of an address family from TCP's.
+///
+/// # Safety
+///
+/// `tables` is not in use yet.
+unsafe fn fill(tables: *mut Family, number: u32) {
+    // SAFETY: By the function's contract; TCP's tables are static and complete.
+    unsafe {
+        let module = bindings::mptcp_shim_this_module();
+        let birth_prot = &raw mut (*tables).birth;
+        core::ptr::copy_nonoverlapping(tcp_prot(number), birth_prot, 1);
+        (*birth_prot).owner = module;
+        (*birth_prot).init = Some(birth);
+
+        let prot = &raw mut (*tables).connection;
+        core::ptr::copy_nonoverlapping(tcp_prot(number), prot, 1);
+        (*prot).owner = module;
+        (*prot).close = Some(connected::close);
+        (*prot).disconnect = Some(connected::disconnect);
+        (*prot).shutdown = Some(connected::shutdown);
+        (*prot).sendmsg = Some(connected::sendmsg);
+        (*prot).splice_eof = Some(connected::splice_eof);
+        (*prot).backlog_rcv = Some(connected::backlog_rcv);
+        (*prot).release_cb = Some(connected::release_cb);
+        (*prot).unhash = Some(connected::unhash);
+        (*prot).keepalive = Some(connected::keepalive);
+        (*prot).destroy = Some(connected::destroy);
+        (*prot).setsockopt = Some(sockopt::setsockopt);
+        (*prot).getsockopt = Some(sockopt::getsockopt);
+        (*prot).psock_update_sk_prot = None;
+        (*prot).diag_destroy = None;
+
+        let ops = &raw mut (*tables).early;
+        core::ptr::copy_nonoverlapping(stream_ops(number), ops, 1);
+        (*ops).owner = module;
+        (*ops).release = Some(early::release);
+        (*ops).connect = Some(early::connect);
+        (*ops).listen = Some(early::listen);
+        (*ops).accept = Some(early::accept);
+        (*ops).poll = Some(early::poll);
+        (*ops).getname = Some(early::getname);
+        (*ops).ioctl = Some(early::ioctl);
+        (*ops).shutdown = Some(early::shutdown);
+        (*ops).setsockopt = Some(early::setsockopt);
+        (*ops).getsockopt = Some(early::getsockopt);
+        (*ops).sendmsg = Some(early::sendmsg);
+        (*ops).recvmsg = Some(early::recvmsg);
+        (*ops).splice_read = Some(early::splice_read);
+        (*ops).splice_eof = Some(early::splice_eof);
+        (*ops).sendmsg_locked = None;
+
+        let ops = &raw mut (*tables).connected;
+        core::ptr::copy_nonoverlapping(stream_ops(number), ops, 1);
+        (*ops).owner = module;
+        (*ops).sendmsg_locked = None;
+        (*ops).read_skb = None;
+
+        let index = usize::from(number == bindings::AF_INET6);
+        let af_ops = AF_OPS.0.get().cast::<bindings::inet_connection_sock_af_ops>().add(index);
+        (*af_ops).queue_xmit = Some(connected::queue_xmit);
+
+        let switch = &raw mut (*tables).switch;
+        (*switch).type_ = bindings::sock_type_SOCK_STREAM as u16;
+        (*switch).protocol = PROTOCOL;
+        (*switch).prot = birth_prot;
+        (*switch).ops = &raw const (*tables).early;
+        (*switch).flags = bindings::INET_PROTOSW_ICSK as u8;
+    }
+}

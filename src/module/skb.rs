@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A safe view of `struct sk_buff` as the module meets it: a TCP segment on its way in or out, or
+//! a piece of the byte stream in a receive queue.
+//!
+//! C counterpart: include/linux/skbuff.h.
+
+use crate::bindings;
+use crate::sock::Sock;
+use core::ptr::NonNull;
+use mptcp_proto::options::room::make_room;
+
+/// Most bytes of options that a TCP header holds.
+pub(crate) const OPTIONS_MAX: usize = 40;
+/// Bytes of the TCP header without options.
+const TCP_HEADER: usize = 20;
+
+/// FIN, in the flags octet of the TCP header.
+pub(crate) const FIN: u8 = 0x01;
+/// SYN.
+pub(crate) const SYN: u8 = 0x02;
+/// RST.
+pub(crate) const RST: u8 = 0x04;
+/// ACK.
+pub(crate) const ACK: u8 = 0x10;
+
+/// A socket buffer.
+///
+/// # Invariants
+///
+/// The pointer leads to an `sk_buff` that whoever made the handle may use exclusively: a hook was
+/// handed the packet, or it was taken off a queue whose lock is held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Skb(NonNull<bindings::sk_buff>);
+
+/// The fields of a TCP header that the module looks at, in host order.
+#[derive(Clone, Copy)]
+pub(crate) struct Header {
+    /// Source port.
+    pub(crate) source: u16,
+    /// Destination port.
+    pub(crate) destination: u16,
+    /// Sequence number of the first byte.
+    pub(crate) seq: u32,
+    /// Acknowledgment number.
+    pub(crate) ack_seq: u32,
+    /// Flags octet: [`FIN`], [`SYN`], [`RST`], [`ACK`], ...
+    pub(crate) flags: u8,
+    /// Window field, unscaled.
+    pub(crate) window: u16,
+    /// Bytes of payload.
+    pub(crate) payload: u32,
+}
+
+impl Skb {
+    /// Makes a handle from the pointer that C passed.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is NULL or a buffer that the caller may use exclusively while the handle is used.
+    #[inline]
+    pub(crate) unsafe fn from_raw(skb: *mut bindings::sk_buff) -> Option<Self> {
+        // INVARIANT: Passed on to the caller by this function's safety contract.
+        NonNull::new(skb).map(Self)
+    }
+
+    /// The pointer for C.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    /// Bytes of the buffer from its data pointer on.
+    #[inline]
+    pub(crate) fn len(self) -> u32 {
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { (*self.as_ptr()).len }
+    }
+
+    /// Memory that the buffer accounts for, in bytes.
+    #[inline]
+    pub(crate) fn truesize(self) -> u32 {
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { (*self.as_ptr()).truesize }
+    }
+
+    /// TCP's control block of a buffer in a TCP queue.
+    #[inline]
+    pub(crate) fn control_block(self) -> *mut bindings::tcp_skb_cb {
+        // SAFETY: Only the address of `skb->cb` is computed.
+        unsafe { bindings::mptcp_shim_tcp_skb_cb(self.as_ptr()) }
+    }
+
+    /// First sequence number of a buffer in a TCP queue.
+    #[inline]
+    pub(crate) fn seq(self) -> u32 {
+        // SAFETY: Exclusive use by the type invariant; the buffer is in a TCP queue.
+        unsafe { (*self.control_block()).seq }
+    }
+
+    /// Whether the segment that this buffer came from carried a FIN.
+    #[inline]
+    pub(crate) fn has_fin(self) -> bool {
+        // SAFETY: Exclusive use by the type invariant; the buffer is in a TCP queue.
+        unsafe { (*self.control_block()).tcp_flags & u16::from(FIN) != 0 }
+    }
+
+    /// Puts the buffer into data sequence space: `seq` is that of its first byte.
+    #[inline]
+    pub(crate) fn set_data_range(self, seq: u32, end_seq: u32) {
+        let block = self.control_block();
+        // SAFETY: Exclusive use by the type invariant; the control block is TCP's.
+        unsafe {
+            (*block).seq = seq;
+            (*block).end_seq = end_seq;
+            (*block).tcp_flags &= !u16::from(FIN);
+        }
+    }
+
+    /// The socket that early demultiplexing or the sender attached.
+    #[inline]
+    pub(crate) fn raw_sock(self) -> *mut bindings::sock {
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { (*self.as_ptr()).sk }
+    }
+
+    /// The TCP header of an incoming segment and its options.
+    ///
+    /// `None` when the header is cut short.
+    #[inline]
+    pub(crate) fn incoming(&mut self) -> Option<(Header, &[u8])> {
+        let skb = self.as_ptr();
+        // SAFETY: Exclusive use by the type invariant; the IP layer has set the transport header.
+        let offset = unsafe {
+            (*skb).head.add(usize::from(self.transport_header())).offset_from((*skb).data)
+        };
+        let offset = usize::try_from(offset).ok()?;
+        self.pull(offset + TCP_HEADER)?;
+        // SAFETY: `pull` made the header's 20 bytes linear.
+        let length = unsafe { *(*skb).data.add(offset + 12) } >> 4;
+        let length = usize::from(length) * 4;
+        if length < TCP_HEADER {
+            return None;
+        }
+        self.pull(offset + length)?;
+        // SAFETY: `pull` made `length` bytes from `offset` linear; they live as long as `self` is
+        // borrowed.
+        let bytes = unsafe { core::slice::from_raw_parts((*skb).data.add(offset), length) };
+        Self::parse(bytes, self.len().checked_sub(u32::try_from(offset).ok()?)?)
+    }
+
+    /// The TCP header of an outgoing segment and its options: the data pointer is at the header.
+    #[inline]
+    pub(crate) fn outgoing(&self) -> Option<(Header, &[u8])> {
+        let skb = self.as_ptr();
+        // SAFETY: TCP has just written a whole header at the data pointer, in linear memory.
+        let bytes = unsafe {
+            let length = usize::from(*(*skb).data.add(12) >> 4) * 4;
+            core::slice::from_raw_parts((*skb).data, length)
+        };
+        Self::parse(bytes, self.len())
+    }
+
+    /// The peer's and our address of an incoming packet, folded to 64 bits each.
+    pub(crate) fn addresses(self) -> [u64; 2] {
+        let (mut source, mut destination) = ([0u8; 16], [0u8; 16]);
+        let skb = self.as_ptr();
+        // SAFETY: The IP layer has set the network header and made the IP header linear.
+        unsafe {
+            let ip = (*skb).head.add(usize::from(self.network_header()));
+            let (offset, len) = if *ip >> 4 == 4 { (12, 4) } else { (8, 16) };
+            core::ptr::copy_nonoverlapping(ip.add(offset), source.as_mut_ptr(), len);
+            core::ptr::copy_nonoverlapping(ip.add(offset + len), destination.as_mut_ptr(), len);
+        }
+        let fold = |bytes: [u8; 16]| {
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+                ^ u64::from_ne_bytes([i, j, k, l, m, n, o, p]).rotate_left(1)
+        };
+        [fold(source), fold(destination)]
+    }
+
+    /// Takes a TCP header apart; `segment` is its length with the payload.
+    #[inline]
+    fn parse(bytes: &[u8], segment: u32) -> Option<(Header, &[u8])> {
+        let (fixed, options) = bytes.split_first_chunk::<TCP_HEADER>()?;
+        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, _, flags, w0, w1, ..] = *fixed;
+        let header = Header {
+            source: u16::from_be_bytes([s0, s1]),
+            destination: u16::from_be_bytes([d0, d1]),
+            seq: u32::from_be_bytes([q0, q1, q2, q3]),
+            ack_seq: u32::from_be_bytes([a0, a1, a2, a3]),
+            flags,
+            window: u16::from_be_bytes([w0, w1]),
+            payload: segment.checked_sub(u32::try_from(bytes.len()).ok()?)?,
+        };
+        Some((header, options))
+    }
+
+    /// Makes the first `len` bytes linear.
+    #[inline]
+    fn pull(self, len: usize) -> Option<()> {
+        let len = u32::try_from(len).ok()?;
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { bindings::mptcp_shim_skb_may_pull(self.as_ptr(), len) }.then_some(())
+    }
+
+    /// Whether the TCP checksum is right; TCP will not compute it again.
+    #[inline]
+    pub(crate) fn checksum_ok(self, family: u32) -> bool {
+        // SAFETY: Exclusive use by the type invariant; called from LOCAL_IN with the transport
+        // header set. CAST: AF_INET and AF_INET6 are small.
+        unsafe { bindings::mptcp_shim_tcp_checksum_ok(self.as_ptr(), family as i32) }
+    }
+
+    /// Ones' complement sum of `len` payload bytes that begin `offset` bytes from the data pointer.
+    pub(crate) fn payload_sum(self, offset: i32, len: i32) -> u32 {
+        // SAFETY: Exclusive use by the type invariant; the range lies inside the buffer.
+        unsafe { bindings::mptcp_shim_skb_payload_sum(self.as_ptr(), offset, len) }
+    }
+
+    /// Puts `option`, whose length is a multiple of four, behind the options of an outgoing segment.
+    ///
+    /// `below` header bytes lie in front of the TCP header (the IP header, when the packet already
+    /// has one). SACK blocks give way when there is no room; without room the packet stays as it is.
+    #[inline]
+    pub(crate) fn grow_options(self, below: usize, option: &[u8]) {
+        let skb = self.as_ptr();
+        // SAFETY: The TCP header is linear behind `below` bytes, as `outgoing` says.
+        let old = unsafe { usize::from(*(*skb).data.add(below + 12) >> 4) * 4 };
+        let mut block = [0u8; OPTIONS_MAX];
+        // SAFETY: `old - 20` option bytes follow the header: at most 40, as the length has 4 bits.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                (*skb).data.add(below + TCP_HEADER),
+                block.as_mut_ptr(),
+                old - TCP_HEADER,
+            );
+        }
+        let Some(used) = make_room(&mut block, old - TCP_HEADER, option.len()) else {
+            return;
+        };
+        let Some(place) = block.get_mut(used..used + option.len()) else {
+            return;
+        };
+        place.copy_from_slice(option);
+        let new = TCP_HEADER + used + option.len();
+        if !self.resize_header(below, old, new) {
+            return;
+        }
+        // SAFETY: The header now has `new` linear bytes behind `below`.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                block.as_ptr(),
+                (*skb).data.add(below + TCP_HEADER),
+                new - TCP_HEADER,
+            );
+            let offset = (*skb).data.add(below + 12);
+            // CAST: At most 60 / 4.
+            *offset = (*offset & 0x0f) | (((new / 4) as u8) << 4);
+        }
+    }
+
+    /// Changes the length of the TCP header from `old` to `new` by moving what lies in front.
+    #[inline]
+    fn resize_header(self, below: usize, old: usize, new: usize) -> bool {
+        let skb = self.as_ptr();
+        // SAFETY: Exclusive use by the type invariant. TCP reserves MAX_TCP_HEADER in front of its
+        // header, of which the IP and link headers and these 40 bytes use only a part; a header
+        // that others share is copied first.
+        // CAST: All lengths are at most some hundred bytes.
+        unsafe {
+            if new > old {
+                let more = new - old;
+                if bindings::mptcp_shim_skb_cow_head(skb, more as u32) != 0 {
+                    return false;
+                }
+                bindings::mptcp_shim_skb_push(skb, more as u32);
+                core::ptr::copy((*skb).data.add(more), (*skb).data, below + TCP_HEADER);
+            } else if new < old {
+                let less = old - new;
+                core::ptr::copy((*skb).data, (*skb).data.add(less), below + TCP_HEADER);
+                bindings::mptcp_shim_skb_pull(skb, less as u32);
+            }
+            bindings::mptcp_shim_skb_set_transport_header(skb, below as i32);
+        }
+        true
+    }
+
+    /// Offset of the TCP header from the start of the buffer.
+    #[inline]
+    fn transport_header(self) -> u16 {
+        // SAFETY: Exclusive use by the type invariant; both members of the union are the same
+        // headers.
+        unsafe { (*self.as_ptr()).__bindgen_anon_4.headers.as_ref().transport_header }
+    }
+
+    /// Offset of the IP header from the start of the buffer.
+    #[inline]
+    fn network_header(self) -> u16 {
+        // SAFETY: As for `transport_header`.
+        unsafe { (*self.as_ptr()).__bindgen_anon_4.headers.as_ref().network_header }
+    }
+
+    /// Bytes of the IP header of a packet that has one.
+    pub(crate) fn network_header_len(self) -> usize {
+        usize::from(self.transport_header().wrapping_sub(self.network_header()))
+    }
+
+    /// Renews lengths and checksums after the TCP header behind an IP header has grown.
+    pub(crate) fn fix_ip_header(self, family: u32) {
+        // SAFETY: Exclusive use by the type invariant. CAST: Address families are small.
+        unsafe { bindings::mptcp_shim_fix_ip_header(self.as_ptr(), family as i32) };
+    }
+
+    /// Whether the packet's IP header says TCP.
+    #[inline]
+    pub(crate) fn is_tcp(self, family: u32) -> bool {
+        let skb = self.as_ptr();
+        // SAFETY: The IP layer has set the network header and made the IP header linear.
+        unsafe {
+            let ip = (*skb).head.add(usize::from(self.network_header()));
+            let at = if family == bindings::AF_INET { 9 } else { 6 };
+            *ip.add(at) == 6
+        }
+    }
+
+    /// Sum of the last `len` bytes as the DSS checksum wants it: folded, in network order.
+    pub(crate) fn network_payload_sum(self, len: u32) -> u32 {
+        // CAST: A packet has less than 2 GiB.
+        let sum = self.payload_sum((self.len() - len) as i32, len as i32);
+        let folded = (sum & 0xffff) + (sum >> 16);
+        // CAST: Folded twice, the sum has 16 bits.
+        let folded = ((folded & 0xffff) + (folded >> 16)) as u16;
+        u32::from(folded.to_be())
+    }
+
+    /// Writes the window field of an outgoing header at the data pointer.
+    #[inline]
+    pub(crate) fn set_window(self, window: u16) {
+        let [high, low] = window.to_be_bytes();
+        // SAFETY: TCP has written a whole header at the data pointer, as `outgoing` says.
+        unsafe {
+            *(*self.as_ptr()).data.add(14) = high;
+            *(*self.as_ptr()).data.add(15) = low;
+        }
+    }
+
+    /// Prepares the checksum that the device or the IP layer completes.
+    #[inline]
+    pub(crate) fn renew_checksum(self, sk: Sock) {
+        // SAFETY: Exclusive use by the type invariant; the data pointer is at the TCP header.
+        unsafe { bindings::mptcp_shim_tcp_checksum_partial(self.as_ptr(), sk.as_ptr()) };
+    }
+
+    /// Frees the buffer.
+    #[inline]
+    pub(crate) fn free(self) {
+        // SAFETY: Exclusive use by the type invariant; the handle is not used again.
+        unsafe { bindings::mptcp_shim_kfree_skb(self.as_ptr()) };
+    }
+
+    /// A second buffer over the same bytes.
+    pub(crate) fn try_clone(self) -> Option<Self> {
+        // SAFETY: Exclusive use by the type invariant; the new buffer is ours alone.
+        unsafe { Self::from_raw(bindings::mptcp_shim_skb_clone(self.as_ptr())) }
+    }
+
+    /// Cuts the buffer to `len` bytes; `false` when memory is short.
+    pub(crate) fn trim(self, len: u32) -> bool {
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { bindings::mptcp_shim_skb_trim(self.as_ptr(), len) == 0 }
+    }
+
+    /// Ends the buffer's accounting to its socket.
+    #[inline]
+    pub(crate) fn orphan(self) {
+        // SAFETY: Exclusive use by the type invariant.
+        unsafe { bindings::mptcp_shim_skb_orphan(self.as_ptr()) };
+    }
+}
+
+/// A queue of buffers whose lock the caller holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Queue(NonNull<bindings::sk_buff_head>);
+
+impl Queue {
+    /// The receive queue of a socket.
+    ///
+    /// # Locking
+    ///
+    /// The socket stays owned while the handle is used.
+    #[inline]
+    pub(crate) fn receive(sk: Sock) -> Option<Self> {
+        NonNull::new(sk.receive_queue()).map(Self)
+    }
+
+    /// The first buffer, left in the queue.
+    #[inline]
+    pub(crate) fn first(self) -> Option<Skb> {
+        // SAFETY: The queue's owner holds its lock, as `receive` asks.
+        unsafe { Skb::from_raw(bindings::mptcp_shim_skb_peek(self.0.as_ptr())) }
+    }
+
+    /// The last buffer, left in the queue.
+    #[inline]
+    pub(crate) fn last(self) -> Option<Skb> {
+        // SAFETY: The queue's owner holds its lock, as `receive` asks.
+        unsafe { Skb::from_raw(bindings::mptcp_shim_skb_peek_tail(self.0.as_ptr())) }
+    }
+
+    /// Takes `skb` out.
+    #[inline]
+    pub(crate) fn unlink(self, skb: Skb) {
+        // SAFETY: `skb` came from this queue; the queue's owner holds its lock.
+        unsafe { bindings::mptcp_shim_skb_unlink(skb.as_ptr(), self.0.as_ptr()) };
+    }
+
+    /// Appends `skb`.
+    #[inline]
+    pub(crate) fn push(self, skb: Skb) {
+        // SAFETY: `skb` is in no queue; the queue's owner holds its lock.
+        unsafe { bindings::mptcp_shim_skb_queue_tail(self.0.as_ptr(), skb.as_ptr()) };
+    }
+}

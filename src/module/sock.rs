@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A safe view of `struct sock` and the TCP structures that begin with it.
+//!
+//! [`Sock`] is a plain handle, as cheap as the pointer it is. Which thread may do what with the
+//! socket is said by the kernel's own rules, written at each method: `owned` means the socket lock
+//! (`lock_sock`) or, in softirq, its spinlock while no process owns it.
+//!
+//! C counterpart: include/net/sock.h, include/linux/tcp.h.
+
+use crate::bindings;
+use core::ptr::{
+    addr_of,
+    addr_of_mut,
+    NonNull, //
+};
+use core::sync::atomic::{
+    fence,
+    Ordering, //
+};
+
+/// A TCP socket: the application's, a subflow, or a connection socket.
+///
+/// # Invariants
+///
+/// The pointer leads to a full TCP socket (`struct tcp_sock` or larger) that stays allocated while
+/// the handle is in use: the thunk that made the handle was given the socket by a caller holding a
+/// reference, or the object that stores the handle owns a reference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Sock(NonNull<bindings::sock>);
+
+// SAFETY: The handle is an address; the kernel's socket functions may be called from any context
+// that fulfils what each method says of locking.
+unsafe impl Send for Sock {}
+// SAFETY: As for `Send`: no method relies on the thread it runs on.
+unsafe impl Sync for Sock {}
+
+/// Reads a field that other contexts may write at the same time (`READ_ONCE`).
+macro_rules! read {
+    ($place:expr) => {{
+        // SAFETY: By the type invariant of `Sock` the field lies in a live object; the read is
+        // volatile, so a concurrent write yields the old or the new value.
+        unsafe { core::ptr::read_volatile(addr_of!($place)) }
+    }};
+}
+
+/// Writes a field that other contexts may read at the same time (`WRITE_ONCE`).
+macro_rules! write {
+    ($place:expr, $value:expr) => {{
+        let value = $value;
+        // SAFETY: By the type invariant of `Sock` the field lies in a live object; the caller is
+        // its only writer, as the method's locking rule says.
+        unsafe { core::ptr::write_volatile(addr_of_mut!($place), value) }
+    }};
+}
+
+impl Sock {
+    /// Makes a handle from the pointer that C passed.
+    ///
+    /// # Safety
+    ///
+    /// `sk` is NULL or a full TCP socket that the caller keeps alive while the handle is used.
+    #[inline]
+    pub(crate) unsafe fn from_raw(sk: *mut bindings::sock) -> Option<Self> {
+        // INVARIANT: Passed on to the caller by this function's safety contract.
+        NonNull::new(sk).map(Self)
+    }
+
+    /// The pointer for C.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut bindings::sock {
+        self.0.as_ptr()
+    }
+
+    /// The socket as `struct tcp_sock`, which begins with `struct sock`.
+    #[inline]
+    pub(crate) fn tcp(self) -> *mut bindings::tcp_sock {
+        // CAST: `tcp_sock` begins with `inet_connection_sock`, `inet_sock`, `sock`.
+        self.0.as_ptr().cast()
+    }
+
+    /// The socket as `struct inet_connection_sock`.
+    #[inline]
+    pub(crate) fn icsk(self) -> *mut bindings::inet_connection_sock {
+        // CAST: `inet_connection_sock` begins with `inet_sock`, `sock`.
+        self.0.as_ptr().cast()
+    }
+
+    /// The address family of the packets: IPv4 also for an IPv6 socket with an IPv4 peer.
+    #[inline]
+    pub(crate) fn family_of_packets(self) -> u32 {
+        // SAFETY: Every socket has a table, which is never freed while it is in use.
+        if unsafe { (*self.af_ops()).net_header_len } == 20 {
+            bindings::AF_INET
+        } else {
+            bindings::AF_INET6
+        }
+    }
+
+    /// The TCP state, `TCP_ESTABLISHED` and so on.
+    #[inline]
+    pub(crate) fn state(self) -> u32 {
+        u32::from(read!((*self.as_ptr()).__sk_common.skc_state))
+    }
+
+    /// Whether the state is one of the `TCPF_` flags.
+    #[inline]
+    pub(crate) fn in_states(self, flags: u32) -> bool {
+        (1 << self.state()) & flags != 0
+    }
+
+    /// Sets the TCP state.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn set_state(self, state: u32) {
+        // SAFETY: A live socket by the type invariant.
+        // CAST: TCP states are small.
+        unsafe { bindings::mptcp_shim_sk_set_state(self.as_ptr(), state as i32) };
+    }
+
+    /// `AF_INET` or `AF_INET6`.
+    #[inline]
+    pub(crate) fn family(self) -> u32 {
+        u32::from(read!((*self.as_ptr()).__sk_common.skc_family))
+    }
+
+    /// The network namespace.
+    #[inline]
+    pub(crate) fn net(self) -> *mut bindings::net {
+        // SAFETY: A live socket by the type invariant; a socket keeps its namespace.
+        unsafe { bindings::mptcp_shim_sock_net(self.as_ptr()) }
+    }
+
+    /// Takes a reference.
+    #[inline]
+    pub(crate) fn hold(self) {
+        // SAFETY: A live socket by the type invariant, so its count is not zero.
+        unsafe { bindings::mptcp_shim_sock_hold(self.as_ptr()) };
+    }
+
+    /// Gives back a reference that the caller owns.
+    #[inline]
+    pub(crate) fn put(self) {
+        // SAFETY: The caller owns a reference, which ends here with its use of the handle.
+        unsafe { bindings::mptcp_shim_sock_put(self.as_ptr()) };
+    }
+
+    /// Takes the spinlock from process context: the connection's data lock.
+    #[inline]
+    pub(crate) fn data_lock(self) {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::mptcp_shim_data_lock(self.as_ptr()) };
+    }
+
+    /// Releases what [`Self::data_lock`] took.
+    #[inline]
+    pub(crate) fn data_unlock(self) {
+        // SAFETY: A live socket by the type invariant, locked by the caller.
+        unsafe { bindings::mptcp_shim_data_unlock(self.as_ptr()) };
+    }
+
+    /// Takes the data lock in any context, one lockdep level below a subflow's lock.
+    #[inline]
+    pub(crate) fn data_lock_nested(self) {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::mptcp_shim_data_lock_nested(self.as_ptr()) };
+    }
+
+    /// Releases what [`Self::data_lock_nested`] took.
+    #[inline]
+    pub(crate) fn data_unlock_nested(self) {
+        // SAFETY: A live socket by the type invariant, locked by the caller.
+        unsafe { bindings::mptcp_shim_data_unlock_nested(self.as_ptr()) };
+    }
+
+    /// Takes ownership (`lock_sock`); `nested` when the connection socket is owned already.
+    ///
+    /// # Context
+    ///
+    /// Process; may sleep.
+    #[inline]
+    pub(crate) fn lock(self, nested: bool) {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::lock_sock_nested(self.as_ptr(), i32::from(nested)) };
+    }
+
+    /// Gives up ownership: runs the backlog and `release_cb`.
+    #[inline]
+    pub(crate) fn release(self) {
+        // SAFETY: A live socket by the type invariant, owned by the caller.
+        unsafe { bindings::release_sock(self.as_ptr()) };
+    }
+
+    /// Whether a process owns the socket. Exact only under its spinlock.
+    #[inline]
+    pub(crate) fn is_owned_by_user(self) -> bool {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::mptcp_shim_sock_owned_by_user(self.as_ptr()) }
+    }
+
+    /// A `sock_flags` flag, for instance `SOCK_LINGER`.
+    #[inline]
+    pub(crate) fn flag(self, flag: bindings::sock_flags) -> bool {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::mptcp_shim_sock_flag(self.as_ptr(), flag) }
+    }
+
+    /// Shutdown directions, `RCV_SHUTDOWN | SEND_SHUTDOWN`.
+    #[inline]
+    pub(crate) fn shutdown_mask(self) -> u8 {
+        read!((*self.as_ptr()).sk_shutdown)
+    }
+
+    /// Adds shutdown directions.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn add_shutdown(self, mask: u32) {
+        // CAST: The mask has two bits.
+        let mask = self.shutdown_mask() | mask as u8;
+        write!((*self.as_ptr()).sk_shutdown, mask);
+    }
+
+    /// The pending error, positive errno.
+    #[inline]
+    pub(crate) fn error(self) -> i32 {
+        read!((*self.as_ptr()).sk_err)
+    }
+
+    /// Sets the pending error, positive errno.
+    pub(crate) fn set_error(self, errno: i32) {
+        write!((*self.as_ptr()).sk_err, errno);
+    }
+
+    /// Wakes whoever waits for readability.
+    #[inline]
+    pub(crate) fn call_data_ready(self) {
+        if let Some(function) = read!((*self.as_ptr()).sk_data_ready) {
+            // SAFETY: The socket's own callback with the socket, as TCP calls it.
+            unsafe { function(self.as_ptr()) };
+        }
+    }
+
+    /// Wakes whoever waits for room to write.
+    #[inline]
+    pub(crate) fn call_write_space(self) {
+        if let Some(function) = read!((*self.as_ptr()).sk_write_space) {
+            // SAFETY: The socket's own callback with the socket, as TCP calls it.
+            unsafe { function(self.as_ptr()) };
+        }
+    }
+
+    /// Wakes whoever waits for a change of state.
+    #[inline]
+    pub(crate) fn call_state_change(self) {
+        if let Some(function) = read!((*self.as_ptr()).sk_state_change) {
+            // SAFETY: The socket's own callback with the socket, as TCP calls it.
+            unsafe { function(self.as_ptr()) };
+        }
+    }
+
+    /// Reports the pending error to whoever waits.
+    pub(crate) fn report_error(self) {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::sk_error_report(self.as_ptr()) };
+    }
+
+    /// The table TCP calls through for this address family.
+    #[inline]
+    pub(crate) fn af_ops(self) -> *const bindings::inet_connection_sock_af_ops {
+        read!((*self.icsk()).icsk_af_ops)
+    }
+
+    /// Replaces the address family table.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned, or not yet reachable by packets.
+    #[inline]
+    pub(crate) fn set_af_ops(self, ops: *const bindings::inet_connection_sock_af_ops) {
+        write!((*self.icsk()).icsk_af_ops, ops);
+    }
+
+    /// The upper layer protocol's table, NULL when there is none.
+    #[inline]
+    pub(crate) fn ulp_ops(self) -> *const bindings::tcp_ulp_ops {
+        let ops = read!((*self.icsk()).icsk_ulp_ops);
+        fence(Ordering::Acquire);
+        ops
+    }
+
+    /// The upper layer protocol's data.
+    #[inline]
+    pub(crate) fn ulp_data(self) -> *mut core::ffi::c_void {
+        read!((*self.icsk()).icsk_ulp_data)
+    }
+
+    /// Installs the upper layer protocol: data first, then the table that makes it visible.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn set_ulp(
+        self,
+        ops: *const bindings::tcp_ulp_ops,
+        data: *mut core::ffi::c_void,
+    ) {
+        write!((*self.icsk()).icsk_ulp_data, data);
+        fence(Ordering::Release);
+        write!((*self.icsk()).icsk_ulp_ops, ops);
+    }
+
+    /// Next sequence number TCP expects from the peer.
+    #[inline]
+    pub(crate) fn rcv_nxt(self) -> u32 {
+        read!((*self.tcp()).rcv_nxt)
+    }
+
+    /// Oldest sequence number the peer has not acknowledged.
+    #[inline]
+    pub(crate) fn snd_una(self) -> u32 {
+        read!((*self.tcp()).snd_una)
+    }
+
+    /// Next sequence number to send.
+    #[inline]
+    pub(crate) fn snd_nxt(self) -> u32 {
+        read!((*self.tcp()).snd_nxt)
+    }
+
+    /// Sequence number of the next byte written.
+    #[inline]
+    pub(crate) fn write_seq(self) -> u32 {
+        read!((*self.tcp()).write_seq)
+    }
+
+    /// Sequence number of the next byte read.
+    #[inline]
+    pub(crate) fn copied_seq(self) -> u32 {
+        read!((*self.tcp()).copied_seq)
+    }
+
+    /// Moves the read position.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    #[inline]
+    pub(crate) fn set_copied_seq(self, seq: u32) {
+        write!((*self.tcp()).copied_seq, seq);
+    }
+
+    /// The window we last announced, in bytes.
+    #[inline]
+    pub(crate) fn rcv_wnd(self) -> u32 {
+        read!((*self.tcp()).rcv_wnd)
+    }
+
+    /// How far the peer's window field is shifted.
+    #[inline]
+    pub(crate) fn snd_wscale(self) -> u8 {
+        // SAFETY: A live socket by the type invariant; set before the socket is established.
+        unsafe { (*self.tcp()).rx_opt.snd_wscale() as u8 }
+    }
+
+    /// How far our window field is shifted.
+    #[inline]
+    pub(crate) fn rcv_wscale(self) -> u8 {
+        // SAFETY: A live socket by the type invariant; set before the socket is established.
+        unsafe { (*self.tcp()).rx_opt.rcv_wscale() as u8 }
+    }
+
+    /// Effective maximum segment size, in bytes.
+    #[inline]
+    pub(crate) fn mss(self) -> u32 {
+        read!((*self.tcp()).mss_cache)
+    }
+
+    /// How many retransmission timeouts the oldest segment has had.
+    #[inline]
+    pub(crate) fn retransmits(self) -> u8 {
+        read!((*self.icsk()).icsk_retransmits)
+    }
+
+    /// Receive buffer size, bytes of memory.
+    #[inline]
+    pub(crate) fn rcvbuf(self) -> i32 {
+        read!((*self.as_ptr()).sk_rcvbuf)
+    }
+
+    /// Send buffer size, bytes of memory.
+    #[inline]
+    pub(crate) fn sndbuf(self) -> i32 {
+        read!((*self.as_ptr()).sk_sndbuf)
+    }
+
+    /// Bytes of the window that `space` bytes of free memory are worth.
+    #[inline]
+    pub(crate) fn win_from_space(self, space: i32) -> i32 {
+        // SAFETY: A live socket by the type invariant.
+        unsafe { bindings::mptcp_shim_tcp_win_from_space(self.as_ptr(), space) }
+    }
+
+    /// Memory of the receive queue and the backlog, in bytes.
+    #[inline]
+    pub(crate) fn receive_memory(self) -> i32 {
+        read!((*self.as_ptr()).sk_backlog.rmem_alloc.counter)
+            .saturating_add(read!((*self.as_ptr()).sk_backlog.len))
+    }
+
+    /// The receive queue.
+    #[inline]
+    pub(crate) fn receive_queue(self) -> *mut bindings::sk_buff_head {
+        // SAFETY: A live socket by the type invariant; only the address is taken.
+        unsafe { addr_of_mut!((*self.as_ptr()).sk_receive_queue) }
+    }
+
+    /// Forces a pure acknowledgment out.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    #[inline]
+    pub(crate) fn send_ack(self) {
+        // SAFETY: A live TCP socket by the type invariant, owned by the caller.
+        unsafe { bindings::__tcp_send_ack(self.as_ptr(), self.rcv_nxt(), 0) };
+    }
+
+    /// Subflow retransmission timeout, in microseconds.
+    pub(crate) fn rto_us(self) -> u32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_tcp_rto_us(self.as_ptr()) }
+    }
+}

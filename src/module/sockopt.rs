@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket options of a connection: replayed on the subflow, not listed.
+//!
+//! An option set on the connection socket is set on the subflow by TCP's own code and on the
+//! connection socket itself, which is a TCP socket too and reports it back. A few concern only one
+//! of the two, and a few would turn a socket into something a connection cannot be.
+//!
+//! C counterpart: net/mptcp/sockopt.c.
+
+use crate::bindings;
+use crate::connection;
+use crate::sock::Sock;
+use kernel::ffi::{
+    c_char,
+    c_int, //
+};
+use kernel::prelude::*;
+
+/// Where an option belongs.
+enum Scope {
+    /// On the connection socket and on its subflow.
+    Both,
+    /// On the connection socket only.
+    Connection,
+    /// Nowhere: it cannot work on a connection.
+    Refused,
+}
+
+/// Where the option `name` of `level` belongs.
+fn scope(level: u32, name: u32) -> Scope {
+    match (level, name) {
+        (bindings::SOL_SOCKET, bindings::SO_RCVLOWAT | bindings::SO_RCVBUF | bindings::SO_RCVBUFFORCE) => Scope::Connection,
+        (
+            bindings::SOL_TCP,
+            bindings::TCP_ULP | bindings::TCP_REPAIR | bindings::TCP_MD5SIG | bindings::TCP_AO_ADD_KEY,
+        ) => Scope::Refused,
+        (bindings::SOL_TCP, bindings::TCP_INQ) => Scope::Connection,
+        _ => Scope::Both,
+    }
+}
+
+/// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options.
+///
+/// # Locking
+///
+/// The socket is owned.
+pub(crate) fn may_be_multipath(sk: Sock) -> bool {
+    // SAFETY: Plain reads of a live, owned socket.
+    unsafe {
+        let tp = sk.tcp();
+        (*tp).md5sig_info.is_null() && (*tp).ao_info.is_null() && (*tp).fastopen_connect() == 0
+            && (*tp).repair() == 0
+    }
+}
+
+/// TCP's protocol table of a socket's address family.
+fn tcp_prot(sk: Sock) -> *const bindings::proto {
+    if sk.family() == bindings::AF_INET6 {
+        &raw const bindings::tcpv6_prot
+    } else {
+        &raw const bindings::tcp_prot
+    }
+}
+
+/// Sets an option with TCP's own code.
+///
+/// # Safety
+///
+/// `sk` is not owned by this task; `value` has `len` bytes.
+unsafe fn set_on(
+    sk: Sock,
+    level: c_int,
+    name: c_int,
+    value: bindings::sockptr_t,
+    len: u32,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    unsafe {
+        if level == bindings::SOL_SOCKET as c_int {
+            return bindings::mptcp_shim_subflow_sol_socket(sk.as_ptr(), name, value, len);
+        }
+        match (*tcp_prot(sk)).setsockopt {
+            Some(function) => function(sk.as_ptr(), level, name, value, len),
+            None => ENOPROTOOPT.to_errno(),
+        }
+    }
+}
+
+/// `setsockopt()` on a connection socket.
+///
+/// # Safety
+///
+/// Called by the socket layer as `sk_prot->setsockopt`.
+pub(crate) unsafe extern "C" fn setsockopt(
+    sk: *mut bindings::sock,
+    level: c_int,
+    name: c_int,
+    value: bindings::sockptr_t,
+    len: u32,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let Some(msk) = (unsafe { Sock::from_raw(sk) }) else {
+        return 0;
+    };
+    // SAFETY: Only connection sockets have this protocol.
+    let connection = unsafe { connection::of(msk) };
+    // CAST: Levels and names are small positive numbers; others match no arm.
+    match scope(level as u32, name as u32) {
+        Scope::Refused => EOPNOTSUPP.to_errno(),
+        // SAFETY: By the function's contract.
+        Scope::Connection => unsafe { set_on(msk, level, name, value, len) },
+        Scope::Both => {
+            if connection.is_first_alive() {
+                // SAFETY: As above; the connection keeps the subflow's memory.
+                let result = unsafe { set_on(connection.first(), level, name, value, len) };
+                if result != 0 {
+                    return result;
+                }
+            }
+            // SAFETY: As above.
+            unsafe { set_on(msk, level, name, value, len) }
+        }
+    }
+}
+
+/// `getsockopt()` on a connection socket: what only the subflow knows is asked there.
+///
+/// # Safety
+///
+/// Called by the socket layer as `sk_prot->getsockopt`.
+pub(crate) unsafe extern "C" fn getsockopt(
+    sk: *mut bindings::sock,
+    level: c_int,
+    name: c_int,
+    value: *mut c_char,
+    len: *mut c_int,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let Some(msk) = (unsafe { Sock::from_raw(sk) }) else {
+        return 0;
+    };
+    // SAFETY: Only connection sockets have this protocol.
+    let connection = unsafe { connection::of(msk) };
+    // CAST: As in `setsockopt`.
+    let asked = match (level as u32, name as u32) {
+        (
+            bindings::SOL_TCP,
+            bindings::TCP_INFO | bindings::TCP_CC_INFO | bindings::TCP_MAXSEG | bindings::TCP_ULP,
+        ) => connection.first(),
+        _ => msk,
+    };
+    // SAFETY: By the function's contract; both are TCP sockets.
+    unsafe {
+        match (*tcp_prot(asked)).getsockopt {
+            Some(function) => function(asked.as_ptr(), level, name, value, len),
+            None => ENOPROTOOPT.to_errno(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One object from all the shims: a file for each area of kernel headers. */
+#include "net.c"
+#include "request.c"
+#include "skb.c"
+#include "sock.c"
+#include "tcp.c"

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Packets: include/linux/skbuff.h. */
+#include <linux/netfilter.h>
+#include <linux/skbuff.h>
+#include <net/checksum.h>
+#include <net/tcp.h>
+
+#include "mptcp_shims.h"
+
+struct sk_buff *mptcp_shim_skb_peek(struct sk_buff_head *list)
+{
+	return skb_peek(list);
+}
+
+struct sk_buff *mptcp_shim_skb_peek_tail(struct sk_buff_head *list)
+{
+	return skb_peek_tail(list);
+}
+
+void mptcp_shim_skb_unlink(struct sk_buff *skb, struct sk_buff_head *list)
+{
+	__skb_unlink(skb, list);
+}
+
+void mptcp_shim_skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb)
+{
+	__skb_queue_tail(list, skb);
+}
+
+void mptcp_shim_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
+void mptcp_shim_skb_set_owner_r(struct sk_buff *skb, struct sock *sk)
+{
+	skb_set_owner_r(skb, sk);
+}
+
+void mptcp_shim_kfree_skb(struct sk_buff *skb)
+{
+	kfree_skb(skb);
+}
+
+struct sk_buff *mptcp_shim_skb_clone(struct sk_buff *skb)
+{
+	return skb_clone(skb, GFP_ATOMIC);
+}
+
+int mptcp_shim_skb_trim(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_trim(skb, len);
+}
+
+bool mptcp_shim_skb_may_pull(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_may_pull(skb, len);
+}
+
+int mptcp_shim_skb_cow_head(struct sk_buff *skb, unsigned int headroom)
+{
+	return skb_cow_head(skb, headroom);
+}
+
+void *mptcp_shim_skb_push(struct sk_buff *skb, unsigned int len)
+{
+	return __skb_push(skb, len);
+}
+
+void mptcp_shim_skb_pull(struct sk_buff *skb, unsigned int len)
+{
+	__skb_pull(skb, len);
+}
+
+/* Appends @from to @to, both in @sk's receive queue space, as tcp_try_coalesce() does. */
+bool mptcp_shim_skb_merge(struct sock *sk, struct sk_buff *to, struct sk_buff *from)
+{
+	bool stolen;
+	int delta;
+
+	if (!skb_try_coalesce(to, from, &stolen, &delta))
+		return false;
+	atomic_add(delta, &sk->sk_rmem_alloc);
+	sk_mem_charge(sk, delta);
+	TCP_SKB_CB(to)->end_seq = TCP_SKB_CB(from)->end_seq;
+	TCP_SKB_CB(to)->tcp_flags |= TCP_SKB_CB(from)->tcp_flags;
+	kfree_skb_partial(from, stolen);
+	return true;
+}
+
+void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset)
+{
+	skb_set_transport_header(skb, offset);
+}
+
+struct tcp_skb_cb *mptcp_shim_tcp_skb_cb(struct sk_buff *skb)
+{
+	return TCP_SKB_CB(skb);
+}
+
+u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len)
+{
+	return (__force u32)skb_checksum(skb, offset, len, 0);
+}
+
+/* Leaves skb->ip_summed so that TCP does not verify a second time. */
+bool mptcp_shim_tcp_checksum_ok(struct sk_buff *skb, int family)
+{
+	return skb_csum_unnecessary(skb) ||
+	       !nf_checksum(skb, NF_INET_LOCAL_IN, skb_transport_offset(skb), IPPROTO_TCP, family);
+}
+
+void mptcp_shim_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void mptcp_shim_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+/* Accounts @skb to @sk's receive memory; may exceed the pressure limits, never fails. */
+void mptcp_shim_sk_mem_schedule_receive(struct sock *sk, struct sk_buff *skb)
+{
+	/* Acknowledged data is kept even under pressure: the charge then runs into debt. */
+	(void)sk_rmem_schedule(sk, skb, skb->truesize);
+}

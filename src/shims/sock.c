@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sockets: include/net/sock.h and the parts of struct sock that a clone must not share. */
+#include <linux/sched/signal.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "mptcp_shims.h"
+
+void mptcp_shim_data_lock(struct sock *sk)
+{
+	spin_lock_bh(&sk->sk_lock.slock);
+}
+
+void mptcp_shim_data_unlock(struct sock *sk)
+{
+	spin_unlock_bh(&sk->sk_lock.slock);
+}
+
+bool mptcp_shim_sock_owned_by_user(const struct sock *sk)
+{
+	return sock_owned_by_user_nocheck(sk);
+}
+
+int mptcp_shim_sk_add_backlog(struct sock *sk, struct sk_buff *skb, unsigned int limit)
+{
+	return sk_add_backlog(sk, skb, limit);
+}
+
+void mptcp_shim_sock_hold(struct sock *sk)
+{
+	sock_hold(sk);
+}
+
+void mptcp_shim_sock_put(struct sock *sk)
+{
+	sock_put(sk);
+}
+
+bool mptcp_shim_sock_flag(const struct sock *sk, enum sock_flags flag)
+{
+	return sock_flag(sk, flag);
+}
+
+void mptcp_shim_sock_reset_flag(struct sock *sk, enum sock_flags flag)
+{
+	sock_reset_flag(sk, flag);
+}
+
+void mptcp_shim_sock_orphan(struct sock *sk)
+{
+	sock_orphan(sk);
+}
+
+/* The application is gone, but TCP goes on delivering what arrives. */
+void mptcp_shim_sock_detach(struct sock *sk)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	RCU_INIT_POINTER(sk->sk_wq, NULL);
+	sk_set_socket(sk, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* Closing the socket will reset the connection. */
+void mptcp_shim_linger_zero(struct sock *sk)
+{
+	sock_set_flag(sk, SOCK_LINGER);
+	WRITE_ONCE(sk->sk_lingertime, 0);
+}
+
+void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	rcu_assign_pointer(sk->sk_wq, &sock->wq);
+	sk_set_socket(sk, sock);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+struct net *mptcp_shim_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}
+
+struct page_frag *mptcp_shim_sk_page_frag(struct sock *sk)
+{
+	return sk_page_frag(sk);
+}
+
+bool mptcp_shim_sk_wmem_schedule(struct sock *sk, int size)
+{
+	return sk_wmem_schedule(sk, size);
+}
+
+void mptcp_shim_sk_wmem_charge(struct sock *sk, int size)
+{
+	sk_wmem_queued_add(sk, size);
+	sk_mem_charge(sk, size);
+}
+
+void mptcp_shim_sk_wmem_uncharge(struct sock *sk, int size)
+{
+	sk_wmem_queued_add(sk, -size);
+	sk_mem_uncharge(sk, size);
+}
+
+bool mptcp_shim_sk_stream_memory_free(const struct sock *sk)
+{
+	return __sk_stream_memory_free(sk, 0);
+}
+
+void mptcp_shim_sk_clear_async_nospace(struct sock *sk)
+{
+	sk_clear_bit(SOCKWQ_ASYNC_NOSPACE, sk);
+}
+
+void mptcp_shim_sk_set_nospace(struct sock *sk)
+{
+	if (sk->sk_socket)
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+}
+
+bool mptcp_shim_sk_nospace(const struct sock *sk)
+{
+	return sk->sk_socket && test_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+}
+
+long mptcp_shim_sock_sndtimeo(const struct sock *sk, bool noblock)
+{
+	return sock_sndtimeo(sk, noblock);
+}
+
+/* Waits while the socket's state is one of @states (TCPF_*), as sk_stream_wait_close() does. */
+void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+
+	add_wait_queue(sk_sleep(sk), &wait);
+	while (*timeo && !signal_pending(current) &&
+	       !sk_wait_event(sk, timeo, !((1 << READ_ONCE(sk->sk_state)) & states), &wait))
+		;
+	remove_wait_queue(sk_sleep(sk), &wait);
+}
+
+/*
+ * Gives a clone of an established TCP socket its own life: what is linked, counted or timed on the
+ * original starts empty here. The list follows tcp_create_openreq_child() and
+ * inet_csk_clone_lock() of 7.3.
+ */
+void mptcp_shim_sk_clone_reset(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	struct inet_sock *inet = inet_sk(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	icsk->icsk_bind_hash = NULL;
+	icsk->icsk_bind2_hash = NULL;
+	inet->mc_list = NULL;
+	RCU_INIT_POINTER(inet->inet_opt, NULL);
+	sock_reset_flag(sk, SOCK_RCU_FREE);
+	memset(&icsk->icsk_accept_queue, 0, sizeof(icsk->icsk_accept_queue));
+	inet_init_csk_locks(sk);
+	icsk->icsk_pending = 0;
+	icsk->icsk_retransmits = 0;
+	icsk->icsk_backoff = 0;
+	icsk->icsk_probes_out = 0;
+	memset(&icsk->icsk_ca_priv, 0, sizeof(icsk->icsk_ca_priv));
+	icsk->icsk_ca_initialized = 0;
+	icsk->icsk_ack.pending = 0;
+	icsk->icsk_ulp_ops = NULL;
+	RCU_INIT_POINTER(icsk->icsk_ulp_data, NULL);
+
+	sk->tcp_rtx_queue = RB_ROOT;
+	tp->out_of_order_queue = RB_ROOT;
+	tp->ooo_last_skb = NULL;
+	tp->retransmit_skb_hint = NULL;
+	tp->highest_sack = NULL;
+	INIT_LIST_HEAD(&tp->tsq_node);
+	INIT_LIST_HEAD(&tp->tsorted_sent_queue);
+	tp->compressed_ack = 0;
+	tp->packets_out = 0;
+	tp->fastopen_req = NULL;
+	RCU_INIT_POINTER(tp->fastopen_rsk, NULL);
+	tp->saved_syn = NULL;
+#ifdef CONFIG_TCP_MD5SIG
+	RCU_INIT_POINTER(tp->md5sig_info, NULL);
+#endif
+#ifdef CONFIG_TCP_AO
+	RCU_INIT_POINTER(tp->ao_info, NULL);
+#endif
+	xa_init_flags(&sk->sk_user_frags, XA_FLAGS_ALLOC1);
+}
+
+/* The IPv6 part lies at the end of the object: the clone's pointers must lead into itself. */
+void mptcp_shim_sk_clone_reset_v6(struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct ipv6_pinfo *np = &((struct tcp6_sock *)sk)->inet6;
+
+	inet_sk(sk)->pinet6 = np;
+	np->ipv6_mc_list = NULL;
+	np->ipv6_ac_list = NULL;
+	np->pktoptions = NULL;
+	np->opt = NULL;
+	np->rxpmtu = NULL;
+#endif
+}
+
+void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk)
+{
+	sk_sockets_allocated_dec(sk);
+}
+
+void mptcp_shim_sk_set_state(struct sock *sk, int state)
+{
+	inet_sk_set_state(sk, state);
+}
+
+bool mptcp_shim_signal_pending(void)
+{
+	return signal_pending(current);
+}
+
+/* SOL_SOCKET options of this socket reach proto->setsockopt, to be replayed on the subflows. */
+void mptcp_shim_set_custom_sockopt(struct socket *sock)
+{
+	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+}
+
+/* sock_setsockopt() looks only at sock->sk: a subflow has no struct socket of its own. */
+int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval,
+				  unsigned int optlen)
+{
+	struct socket sock = { .sk = ssk };
+
+	return sock_setsockopt(&sock, SOL_SOCKET, optname, optval, optlen);
+}
+
+/* tcp_sendmsg_locked() on pages; the caller holds @sk. */
+int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int count,
+			    size_t size, unsigned int flags)
+{
+	struct msghdr msg = { .msg_flags = MSG_SPLICE_PAGES | flags };
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, pages, count, size);
+	return tcp_sendmsg_locked(sk, &msg, size);
+}
+
+/* Below a subflow's lock, which may be held in softirq or by a process working off a backlog. */
+void mptcp_shim_data_lock_nested(struct sock *sk)
+{
+	local_bh_disable();
+	spin_lock_nested(&sk->sk_lock.slock, SINGLE_DEPTH_NESTING);
+}
+
+void mptcp_shim_data_unlock_nested(struct sock *sk)
+{
+	spin_unlock(&sk->sk_lock.slock);
+	local_bh_enable();
+}
+
+void mptcp_shim_spin_lock_init(spinlock_t *lock)
+{
+	spin_lock_init(lock);
+}
+
+void mptcp_shim_spin_lock_bh(spinlock_t *lock)
+{
+	spin_lock_bh(lock);
+}
+
+void mptcp_shim_spin_unlock_bh(spinlock_t *lock)
+{
+	spin_unlock_bh(lock);
+}

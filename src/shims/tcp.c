@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/* TCP: include/net/tcp.h, include/net/inet_hashtables.h. */
+#include <linux/timer.h>
+#include <net/inet6_hashtables.h>
+#include <net/inet_hashtables.h>
+#include <net/ip6_checksum.h>
+#include <net/tcp.h>
+
+#include "mptcp_shims.h"
+
+/* TCP's reader may arm a timer on a connection socket; only the retransmission timer has a task. */
+static void no_timer(struct timer_list *timer)
+{
+}
+
+void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *))
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	timer_setup(&sk->tcp_retransmit_timer, function, 0);
+	timer_setup(&inet_csk(sk)->icsk_delack_timer, no_timer, 0);
+	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, no_timer, 0);
+	hrtimer_setup(&tp->pacing_timer, NULL, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	hrtimer_setup(&tp->compressed_ack_timer, NULL, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+}
+
+void mptcp_shim_stop_timers(struct sock *sk)
+{
+	sk_stop_timer(sk, &sk->tcp_retransmit_timer);
+	sk_stop_timer(sk, &inet_csk(sk)->icsk_delack_timer);
+	sk_stop_timer(sk, &inet_csk(sk)->icsk_keepalive_timer);
+}
+
+/* A running timer keeps its time. */
+void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us)
+{
+	if (!timer_pending(&sk->tcp_retransmit_timer))
+		sk_reset_timer(sk, &sk->tcp_retransmit_timer,
+			       jiffies + usecs_to_jiffies(timeout_us) + 1);
+}
+
+int mptcp_shim_two_time_waits(void)
+{
+	return 2 * TCP_TIMEWAIT_LEN;
+}
+
+struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer)
+{
+	return timer_container_of((struct sock *)NULL, timer, tcp_retransmit_timer);
+}
+
+int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space)
+{
+	return tcp_win_from_space(sk, space);
+}
+
+u32 mptcp_shim_tcp_rto_us(const struct sock *sk)
+{
+	return jiffies_to_usecs(inet_csk(sk)->icsk_rto);
+}
+
+u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk)
+{
+	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_rmem[2]);
+}
+
+bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca)
+{
+	return try_module_get(ca->owner);
+}
+
+void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca)
+{
+	module_put(ca->owner);
+}
+
+/* The checksum TCP leaves to the device, once more after the header has grown. */
+void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (inet_csk(sk)->icsk_af_ops->net_header_len == sizeof(struct ipv6hdr)) {
+		__tcp_v6_send_check(skb, &inet6_sk(sk)->saddr, &sk->sk_v6_daddr);
+		return;
+	}
+#endif
+	__tcp_v4_send_check(skb, inet_sk(sk)->inet_saddr, inet_sk(sk)->inet_daddr);
+}
+
+/*
+ * The established socket that @skb belongs to, with a reference, when early demultiplexing left
+ * none: a lookup by the four-tuple as TCP does it, whose functions are not exported.
+ */
+struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb, int family)
+{
+	struct inet_hashinfo *hashinfo = net->ipv4.tcp_death_row.hashinfo;
+	const struct tcphdr *th = tcp_hdr(skb);
+	const __portpair ports = INET_COMBINED_PORTS(th->source, ntohs(th->dest));
+	const struct iphdr *ip = ip_hdr(skb);
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	const int dif = skb->skb_iif;
+	INET_ADDR_COOKIE(cookie, ip->saddr, ip->daddr);
+	const struct hlist_nulls_node *node;
+	struct sock *sk;
+	u32 hash;
+
+	if (family == AF_INET)
+		hash = inet_ehashfn(net, ip->daddr, ntohs(th->dest), ip->saddr, th->source);
+	else
+		hash = inet6_ehashfn(net, &ip6->daddr, ntohs(th->dest), &ip6->saddr, th->source);
+	sk_nulls_for_each_rcu(sk, node, &hashinfo->ehash[hash & hashinfo->ehash_mask].chain) {
+		if (sk->sk_hash != hash)
+			continue;
+		if (family == AF_INET ? !inet_match(net, sk, cookie, ports, dif, 0) :
+				       !inet6_match(net, sk, &ip6->saddr, &ip6->daddr, ports, dif, 0))
+			continue;
+		if (!sk_fullsock(sk) || !refcount_inc_not_zero(&sk->sk_refcnt))
+			return NULL;
+		return sk;
+	}
+	return NULL;
+}
