@@ -21,7 +21,7 @@ for _ in $(seq $((size_mib / 16))); do
 	# Each repetition is shifted and different.
 	head -c 61 /dev/urandom
 done | head -c "$((size_mib * 1048576))" >"$work/www/file"
-rm "$work/block"
+mv "$work/block" "$work/www/warm-up"
 wanted=$(sha256sum <"$work/www/file" | cut -d' ' -f1)
 bytes_wanted=$(stat -c %s "$work/www/file")
 echo "SHA-256 of the file: $wanted"
@@ -43,6 +43,7 @@ download() {
 	port=$((port + 1))
 	start server python3 -m http.server -d "$work/www" --bind 0.0.0.0 "$port"
 	wait_for 20 listening server $port
+	in_ns client curl -sS --max-time 60 -o "$work/got" "http://$server4:$port/warm-up" || :
 	# The first 400 packets hold the handshake and the first mappings; all of them would slow both ends.
 	capture demo 400
 	in_ns client curl -sS --max-time 120 -o "$work/got" -w '%{size_download} %{speed_download}\n' \

@@ -326,12 +326,6 @@ impl Sock {
         read!((*self.tcp()).snd_una)
     }
 
-    /// Next sequence number to send.
-    #[inline]
-    pub(crate) fn snd_nxt(self) -> u32 {
-        read!((*self.tcp()).snd_nxt)
-    }
-
     /// Sequence number of the next byte written.
     #[inline]
     pub(crate) fn write_seq(self) -> u32 {

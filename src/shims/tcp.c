@@ -13,6 +13,11 @@ static void no_timer(struct timer_list *timer)
 {
 }
 
+static enum hrtimer_restart no_hrtimer(struct hrtimer *timer)
+{
+	return HRTIMER_NORESTART;
+}
+
 void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *))
 {
 	struct tcp_sock *tp = tcp_sk(sk);
@@ -20,8 +25,8 @@ void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list
 	timer_setup(&sk->tcp_retransmit_timer, function, 0);
 	timer_setup(&inet_csk(sk)->icsk_delack_timer, no_timer, 0);
 	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, no_timer, 0);
-	hrtimer_setup(&tp->pacing_timer, NULL, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	hrtimer_setup(&tp->compressed_ack_timer, NULL, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	hrtimer_setup(&tp->pacing_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	hrtimer_setup(&tp->compressed_ack_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 }
 
 void mptcp_shim_stop_timers(struct sock *sk)

@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Shows that data arrives intact over links that lose, reorder, duplicate, and have small packets, with and without segmentation offloads.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+need_ours
+begin
+small=1048577
+large=8388608
+
+# over NAME: every pair; IPv4 and IPv6 in turn, so that each direction and size meets both.
+over() {
+	transfers --prefix "$1 " --families 4 --directions both --sizes "$small,$large" \
+		ours:ours ours:in-tree in-tree:ours ours:plain plain:ours
+	transfers --prefix "$1 " --families 6 --directions upload,download --sizes "$small" \
+		ours:ours ours:in-tree in-tree:ours ours:plain plain:ours
+}
+
+for state in on off; do
+	topology
+	offload $state
+	[ $state = on ] || over "offload off:"
+	impair delay 2ms loss 1%
+	over "loss 1 %, offload $state:"
+	impair delay 2ms 1ms reorder 25% 50%
+	over "reordering, offload $state:"
+	impair delay 1ms duplicate 5%
+	over "duplication, offload $state:"
+	impair
+	path_mtu 1280
+	over "MTU 1280, offload $state:"
+	impair delay 2ms 1ms reorder 10% loss 1% duplicate 1%
+	over "all at once, MTU 1280, offload $state:"
+done
+
+# The narrow link is behind a router: path MTU discovery has to find it.
+topology routed
+# The server knows the narrow link but does not tell it in its MSS: the client has to find it.
+ip -n router link set r2 mtu 1280
+ip -n server route replace default via 10.0.9.254 mtu 1280 advmss 1460
+ip -n server -6 route replace default via fd00:9::fe mtu 1280 advmss 1440
+over "path MTU 1280 behind a router:"
+finish

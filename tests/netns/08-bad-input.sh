@@ -1,0 +1,100 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Shows that malformed MPTCP options neither harm a connection nor the kernel: 100,000 mutated segments
+# at an established connection and at a listener, IPv4 and IPv6, ours at both ends and at either end of
+# an in-tree connection; then the log is clean, no slab cache has grown, no memory is gone.
+# SEGMENTS=N sends another number; OURS=in-tree tests the test.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+
+segments=${SEGMENTS:-100000}
+# How many more objects a slab cache may hold afterwards, and how many kB less may be free.
+most_objects=1500 most_memory=65536
+
+# protocol ROLE: what bad_input.py asks socket() for.
+protocol() {
+	if [ "$(stands_for "$1")" = in-tree ]; then echo 262; else echo 0; fi
+}
+
+# slabs FILE: objects per slab cache, after all caches gave back what is free.
+slabs() {
+	echo 2 >/proc/sys/vm/drop_caches
+	for shrink in /sys/kernel/slab/*/shrink; do echo 1 >"$shrink" 2>/dev/null || :; done
+	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo >"$1"
+}
+
+# grown BEFORE AFTER: the caches that hold more objects than they may; fails when there are none.
+grown() {
+	awk -v most=$most_objects 'NR == FNR { before[$1] = $2; next }
+		$1 in before && $2 - before[$1] > most { print $1 ": " before[$1] " to " $2; bad = 1 }
+		END { exit !bad }' "$1" "$2"
+}
+free_memory() { awk '/^MemAvailable:/ { print $2 }' /proc/meminfo; }
+
+no_time_wait() {
+	for namespace in client server; do
+		ip netns exec "$namespace" ss -HKtan state time-wait >/dev/null 2>&1 || :
+		[ -z "$(ip netns exec "$namespace" ss -Htan)" ] || return 1
+	done
+}
+
+# attack CLIENT_ROLE SERVER_ROLE FAMILY SEGMENTS
+attack() {
+	if ! pair_possible "$1" "$2"; then
+		skip "$1:$2 v$3" "this kernel has no MPTCP of its own"
+		return
+	fi
+	role client "$1"
+	role server "$2"
+	if [ "$3" = 4 ]; then
+		addresses="--client $client4 --server $server4 --ghost 10.0.1.99"
+	else
+		addresses="--client $client6 --server $server6 --ghost fd00:1::99"
+	fi
+	# shellcheck disable=SC2086 # a list of words
+	python3 "$here/bad_input.py" $addresses --segments "$4" --prefix "$1:$2 v$3, " \
+		--client-protocol "$(protocol "$1")" --server-protocol "$(protocol "$2")" >"$work/attack" 2>&1 || :
+	tee -a "$work/tap" <"$work/attack"
+	grep -q '^# [0-9]* segments' "$work/attack" || fail "$1:$2 v$3, bad_input.py runs to its end"
+	new_taint || fail "$1:$2 v$3: a kernel warning" "$(kernel_trouble)"
+}
+
+begin
+[ "$OURS" != module ] || need_ours
+topology
+# Nobody answers for the ghost: the frames that go to it are read off the wire only.
+for ghost in 10.0.1.99 fd00:1::99; do
+	ip -n server neigh add "$ghost" lladdr 02:00:00:00:00:99 dev s1
+done
+# What a listener prints about many SYNs is no trouble, and answers must not be limited.
+for namespace in client server; do
+	ip netns exec "$namespace" sysctl -qw net.ipv4.tcp_max_syn_backlog=8192
+done
+
+# A short attack first, so that everything that stays for good is there when counting begins.
+attack ours ours 4 3000 >/dev/null
+: >"$work/tap"
+wait_for 60 no_time_wait || fail "the sockets of the first attack end" "$(ip netns exec server ss -tan | head)"
+slabs "$work/before"
+memory=$(free_memory)
+attack ours ours 4 "$segments"
+attack ours in-tree 6 $((segments / 10))
+# An in-tree peer that asks for DSS checksums gets them: the same attack with checksums in use.
+if [ -n "$in_tree" ]; then
+	ip netns exec client sysctl -qw net.mptcp.checksum_enabled=1
+fi
+attack in-tree ours 6 $((segments / 10))
+wait_for 150 no_time_wait || fail "all sockets end" "$(ip netns exec server ss -tanp | head)"
+slabs "$work/after"
+if more=$(grown "$work/before" "$work/after"); then
+	fail "no slab cache has grown" "$more"
+else
+	pass "no slab cache has grown"
+fi
+gone=$((memory - $(free_memory)))
+if [ $gone -gt $most_memory ]; then
+	fail "no memory is gone" "$gone kB less are available, at most $most_memory may be"
+else
+	pass "no memory is gone"
+fi
+finish
