@@ -108,7 +108,8 @@ check_wire() {
 			}
 		}
 	RULES
-	client $bench exchange $protocol 10.0.1.1 $port 1 20 >/dev/null
+	client $bench exchange $protocol 10.0.1.1 $port 1 20 >/dev/null ||
+		fail "column $1 does not get 20 bytes there and back: see above"
 	seen=$(ip netns exec router nft list table ip wire | sed -n 's/.*counter packets \([0-9]*\).*/\1/p')
 	ip netns exec router nft delete table ip wire
 	case $1 in

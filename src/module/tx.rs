@@ -136,6 +136,7 @@ impl SendQueue {
                     && last.offset + last.len == offset =>
             {
                 last.len += len;
+                self.cursor = self.cursor.min(index);
             }
             _ => {
                 self.reserve()?;
@@ -204,7 +205,8 @@ impl SendQueue {
                 break;
             };
             let skip = dsn.distance_from(chunk.dsn);
-            let len = core::cmp::min(u64::from(chunk.len) - skip, max - bytes);
+            let left = u64::from(chunk.len).checked_sub(skip).unwrap_or(0);
+            let len = left.min(max.saturating_sub(bytes));
             if len == 0 {
                 break;
             }
