@@ -59,6 +59,7 @@ void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us);
 int mptcp_shim_two_time_waits(void);
 struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer);
 int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space);
+bool mptcp_shim_tcp_has_signature(const struct sock *sk);
 u32 mptcp_shim_tcp_rto_us(const struct sock *sk);
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
 bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);

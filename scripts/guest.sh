@@ -53,12 +53,16 @@ esac
 # Everything below lives in one mount and PID namespace: it ends with this script.
 IN_ROOT_ENV="ACCEL='$accel' CPUS=$cpus MEMORY=$memory SECONDS_MAX=$seconds INTERACTIVE=$interactive" \
 	unshare --mount --pid --fork --kill-child --mount-proc sh -eu -c '
-	root=$1 project=$2 out=$3 kernel=$4
+	root=$1 project=$2 out=$3 kernel=$4 module=$5
 	mount --make-rprivate /
 	mount --bind "$root" "$root"
 	for dir in project out boot/guest; do [ -d "$root/$dir" ] || mkdir -p "$root/$dir"; done
 	mount --bind "$project" "$root/project"
 	mount --bind "$out" "$root/out"
+	if [ -s "$module" ]; then
+		[ -e "$project/mptcp_rs.ko" ] || : >"$project/mptcp_rs.ko"
+		mount --bind "$module" "$root/project/mptcp_rs.ko"
+	fi
 	mount --bind "$kernel" "$root/boot/guest"
 	[ -d "$root/usr/lib/modules" ] || mkdir "$root/usr/lib/modules"
 	mount --bind "$kernel/lib/modules" "$root/usr/lib/modules"
@@ -67,4 +71,4 @@ IN_ROOT_ENV="ACCEL='$accel' CPUS=$cpus MEMORY=$memory SECONDS_MAX=$seconds INTER
 	mount -t tmpfs tmpfs "$root/tmp"
 	eval "export $IN_ROOT_ENV"
 	exec chroot "$root" /bin/sh -eu /project/scripts/guest-machine.sh
-	' guest "$root_tree" "$project" "$out" "$kernel"
+	' guest "$root_tree" "$project" "$out" "$kernel" "$cache/build-$flavour/mptcp_rs.ko"

@@ -49,7 +49,8 @@ pub(crate) fn may_be_multipath(sk: Sock) -> bool {
     // SAFETY: Plain reads of a live, owned socket.
     unsafe {
         let tp = sk.tcp();
-        (*tp).md5sig_info.is_null() && (*tp).ao_info.is_null() && (*tp).fastopen_connect() == 0
+        !bindings::mptcp_shim_tcp_has_signature(sk.as_ptr())
+            && (*tp).fastopen_connect() == 0
             && (*tp).repair() == 0
     }
 }

@@ -59,6 +59,20 @@ int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space)
 	return tcp_win_from_space(sk, space);
 }
 
+/* TCP-MD5 or TCP-AO keys: which of the two a kernel has is its configuration's choice. */
+bool mptcp_shim_tcp_has_signature(const struct sock *sk)
+{
+	bool signature = false;
+
+#ifdef CONFIG_TCP_MD5SIG
+	signature |= rcu_access_pointer(tcp_sk(sk)->md5sig_info) != NULL;
+#endif
+#ifdef CONFIG_TCP_AO
+	signature |= rcu_access_pointer(tcp_sk(sk)->ao_info) != NULL;
+#endif
+	return signature;
+}
+
 u32 mptcp_shim_tcp_rto_us(const struct sock *sk)
 {
 	return jiffies_to_usecs(inet_csk(sk)->icsk_rto);

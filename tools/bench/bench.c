@@ -128,7 +128,9 @@ static int connected(const struct peer *peer)
 	return fd;
 }
 
-/* Returns 0 at the end of the stream, else size. */
+static int serving;
+
+/* Returns 0 at the end of the stream, else size. A server outlives what a connection of it does. */
 static size_t read_all(int fd, size_t size)
 {
 	size_t done = 0;
@@ -136,9 +138,9 @@ static size_t read_all(int fd, size_t size)
 	while (done < size) {
 		ssize_t n = read(fd, buffer + done, size - done);
 
-		if (n < 0)
+		if (n < 0 && !serving)
 			die("read: %s", strerror(errno));
-		if (!n)
+		if (n <= 0)
 			return 0;
 		done += n;
 	}
@@ -152,8 +154,10 @@ static void write_all(int fd, size_t size)
 	while (done < size) {
 		ssize_t n = write(fd, buffer + done, size - done);
 
-		if (n < 0)
+		if (n < 0 && !serving)
 			die("write: %s", strerror(errno));
+		if (n < 0)
+			return;
 		done += n;
 	}
 }
@@ -170,9 +174,8 @@ static void serve_port(int listener, int kind)
 		case PORT_SINK:
 			while ((n = read(fd, buffer, BUFFER)) > 0)
 				;
-			if (n < 0)
-				die("read: %s", strerror(errno));
-			write_all(fd, 1);
+			if (!n)
+				write_all(fd, 1);
 			break;
 		case PORT_BYTE:
 			while (read_all(fd, 1))
@@ -194,6 +197,7 @@ static void serve_port(int listener, int kind)
 
 static void serve(struct peer peer)
 {
+	serving = 1;
 	for (int kind = 0; kind < PORTS; kind++) {
 		int fd = make_socket(&peer);
 		int one = 1;
