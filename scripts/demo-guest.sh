@@ -5,6 +5,7 @@
 # for comparison. The bytes, their SHA-256 and what tcpdump saw decide; one row for each.
 set -eu
 lib_here=$(CDPATH='' cd -- "$(dirname -- "$0")/../tests/netns" && pwd)
+# shellcheck source=tests/netns/lib.sh
 . "$lib_here/lib.sh"
 size_mib=${SIZE_MIB:-256}
 ours_ready || { echo "error: $module does not exist: run make first" >&2; exit 1; }

@@ -7,6 +7,7 @@ set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_root
 settings=$("$project/scripts/setup.sh" stock)
+release=
 eval "$settings"
 say "building the module"
 make -s -C "$project" module || die "the module does not build: see the lines above"

@@ -9,6 +9,7 @@ set -eu
 need_root
 kernel_flavour=${KERNEL:-stock}
 settings=$("$project/scripts/setup.sh" "$kernel_flavour")
+release=
 eval "$settings"
 out=${MPTCP_RS_OUT:-$project/out}
 mkdir -p "$out"

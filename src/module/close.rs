@@ -304,7 +304,11 @@ fn finish(owned: &mut Owned<'_>) -> Option<Sock> {
     let connection = owned.connection();
     let msk = connection.msk();
     let data = owned.data();
-    let outstanding = data.proto.outstanding();
+    // A DATA_FIN takes a data sequence number, but the FIN will carry it again.
+    let outstanding = data
+        .proto
+        .outstanding()
+        .saturating_sub(u64::from(data.proto.data_fin_to_send().is_some()));
     drop(data);
     let over = msk.state() == bindings::TCP_CLOSE || !connection.is_first_alive();
     if !over && outstanding != 0 {

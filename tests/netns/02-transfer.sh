@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Shows that data arrives intact both ways between ours, in-tree and plain peers, and that MPTCP is spoken exactly where it must be.
+# shellcheck disable=SC2317 # check and over call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_ours

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Shows that unmodified programs work over MPTCP: curl, python http.server, nginx, iperf3, nc, socat, redis, ssh.
+# shellcheck disable=SC2317 # check and over call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_ours

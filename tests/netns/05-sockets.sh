@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Shows that a socket behaves as a TCP socket does in every call: connect, poll, shutdown, options, flags, errors, fork, threads, splice.
+# shellcheck disable=SC2317 # check and over call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_ours

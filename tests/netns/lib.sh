@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2317 # wait_for and traps call functions by name
 # Shared by the guest tests: network namespaces, roles, impairments, captures, TAP. Sourced, never run.
 #
 # topology (default; `topology N` makes N such pairs):
@@ -256,6 +256,7 @@ topology() {
 			echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 			[ ! -e /proc/sys/net/mptcp/blackhole_timeout ] || echo 0 >/proc/sys/net/mptcp/blackhole_timeout'
 	done
+	# shellcheck disable=SC2034 # in_ns reads them by name
 	role_client=plain role_server=plain role_router=plain
 	client4=10.0.1.1 client6=fd00:1::1
 	if [ "${1-}" = routed ]; then
@@ -308,6 +309,7 @@ role() {
 in_ns() {
 	in_ns_name=$1
 	shift
+	in_ns_role=
 	eval "in_ns_role=\$role_$in_ns_name"
 	if [ "$in_ns_role" = in-tree ]; then
 		build_preload

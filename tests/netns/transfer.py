@@ -6,7 +6,7 @@
     transfer.py client --control PATH --address A [--proto tcp|mptcp] [--family 4|6]
                        [--direction upload|download|both] [--size BYTES] [--seed N]
     transfer.py matrix --pair CLIENT:SERVER ... [--families 4,6] [--directions ...] [--sizes ...]
-                       [--prefix TEXT] [--ours module|in-tree|plain] [--no-capture 1]
+                       [--cases FAMILY:DIRECTION:SIZE,...] [--prefix TEXT] [--ours module|in-tree|plain] [--no-capture 1]
                        [--expect mptcp|offered|none]
 
 Client and server agree on each transfer over a Unix socket (PATH), so that the connection under test
@@ -24,6 +24,7 @@ ends speak it and not elsewhere, or what --expect says.
 import argparse
 import errno
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -373,12 +374,11 @@ def matrix(options):
         expected = options.expect or ("none" if roles[0] == "plain" else "offered" if roles[1] == "plain" else "mptcp")
         capture = None if options.no_capture else Capture(directory)
         results = []
-        for family in options.families:
-            for direction in options.directions:
-                for size in options.sizes:
-                    case = {"family": family, "direction": direction, "size": size, "seed": 2 * len(results),
-                            "proto": proto(server_role), "deadline": options.deadline}
-                    results.append((case, *client.run(case, ADDRESSES[family], proto(client_role))))
+        for family, direction, size in options.cases or itertools.product(
+                options.families, options.directions, options.sizes):
+            case = {"family": family, "direction": direction, "size": size, "seed": 2 * len(results),
+                    "proto": proto(server_role), "deadline": options.deadline}
+            results.append((case, *client.run(case, ADDRESSES[family], proto(client_role))))
         verdicts = capture.verdicts() if capture else {}
         for case, why, port, seconds in results:
             name = (f"{options.prefix}{client_role}→{server_role} IPv{case['family']} "
@@ -414,6 +414,8 @@ def main():
     parser.add_argument("--directions", type=lambda text: text.split(","), default=["upload", "download", "both"])
     parser.add_argument("--sizes", type=lambda text: [int(word) for word in text.split(",")],
                         default=[1, (1 << 20) + 1])
+    parser.add_argument("--cases", default=[], type=lambda text: [
+        (int(family), direction, int(size)) for family, direction, size in (word.split(":") for word in text.split(","))])
     parser.add_argument("--prefix", default="")
     parser.add_argument("--ours", choices=("module", "in-tree", "plain"), default="module")
     parser.add_argument("--expect", choices=("mptcp", "offered", "none"))
