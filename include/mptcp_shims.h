@@ -60,6 +60,7 @@ int mptcp_shim_two_time_waits(void);
 struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer);
 int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space);
 bool mptcp_shim_tcp_has_signature(const struct sock *sk);
+void mptcp_shim_forget_rx_dst(struct sock *sk);
 u32 mptcp_shim_tcp_rto_us(const struct sock *sk);
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
 bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);
@@ -103,6 +104,8 @@ void mptcp_shim_call_rcu(struct callback_head *head, void (*function)(struct cal
 void *mptcp_shim_net_generic(const struct net *net, unsigned int id);
 void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value);
 unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n);
+void mptcp_shim_init_delayed_work(struct delayed_work *work, work_func_t function);
+void mptcp_shim_mod_delayed_work(struct delayed_work *work, u32 delay_ms);
 void mptcp_shim_init_work(struct work_struct *work, work_func_t function);
 bool mptcp_shim_queue_work(struct work_struct *work);
 void mptcp_shim_module_get(void);

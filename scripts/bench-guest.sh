@@ -71,7 +71,6 @@ topology() {
 		ip netns exec $name sysctl -qw net.ipv4.tcp_max_syn_backlog=8192 net.core.somaxconn=8192
 	done
 	until_true "the path" client ping -c 1 -W 1 -q 10.0.1.1 >/dev/null
-	say path
 }
 
 # A column's protocol, server port and whether the sysctl is on at the client.
@@ -229,8 +228,16 @@ unload() {
 	loaded=''
 }
 
+# Whatever ends this, what was measured is shown.
+finish() {
+	status=$?
+	base=''
+	[ ! -s /out/bench.base.json ] || base=/out/bench.base.json
+	python3 /project/tools/bench/report.py $raw /out/bench.json "$(uname -r)" $base || status=1
+	exit $status
+}
 cp /out/bench $bench
-say start
+trap finish EXIT
 : >$raw
 loaded=''
 topology
@@ -287,7 +294,4 @@ for column in $before $after; do
 		{ sed -i "/^$column memory-two/d" $raw && echo "note: $column made no second subflow" >&2; }
 done
 
-base=''
-[ ! -s /out/bench.base.json ] || base=/out/bench.base.json
-python3 /project/tools/bench/report.py $raw /out/bench.json "$(uname -r)" $base
-exit $failed
+[ $failed = 0 ]

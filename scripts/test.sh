@@ -46,7 +46,7 @@ fi
 rm "$out/host.status"
 
 say "building the module"
-if make -s -C "$project" module; then
+if "$project/scripts/build.sh" "$kernel_flavour"; then
 	add 1 0 0
 	say "guest tests on kernel $release"
 	# shellcheck disable=SC2015 # both branches only write the status

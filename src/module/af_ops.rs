@@ -11,9 +11,15 @@
 
 use crate::bindings;
 use crate::handshake;
+use crate::net;
 use crate::options_hook;
+use crate::rx::{
+    self,
+    Holds, //
+};
 use crate::skb::Skb;
 use crate::sock::Sock;
+use crate::subflow;
 use core::cell::UnsafeCell;
 use core::ptr::{
     null,
@@ -187,7 +193,7 @@ unsafe extern "C" fn queue_xmit(
     }
 }
 
-/// The SYN-ACK has arrived at the client.
+/// The SYN-ACK has arrived at the client, or a segment while the socket has no cached route.
 ///
 /// # Safety
 ///
@@ -199,11 +205,25 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
     else {
         return;
     };
-    if let Some(function) = original(ssk.af_ops()).and_then(|ops| ops.sk_rx_dst_set) {
+    let function = original(ssk.af_ops()).and_then(|ops| ops.sk_rx_dst_set);
+    if let Some(subflow) = subflow::of(ssk) {
+        if !net::sees_incoming(ssk) {
+            // The packet hook is being registered. Until then TCP comes here with each segment, as
+            // long as the route is left unset.
+            let mut segment = packet;
+            if let Some((header, options)) = segment.incoming() {
+                rx::on_segment(ssk, subflow, &header, options, packet, Holds::Subflow);
+            }
+            return;
+        }
+    } else {
+        handshake::on_established(ssk, packet);
+    }
+    if let (Some(function), true) = (function, net::sees_incoming(ssk) || subflow::of(ssk).is_none())
+    {
         // SAFETY: The original function with the arguments that it was meant to get.
         unsafe { function(sk, skb) };
     }
-    handshake::on_established(ssk, packet);
 }
 
 /// A SYN has arrived at a listener.

@@ -88,9 +88,6 @@ pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
 ///
 /// `ssk` is owned. # Context: softirq or process.
 pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
-    if subflow::of(ssk).is_some() {
-        return;
-    }
     let Some((header, options)) = packet.incoming() else {
         return;
     };

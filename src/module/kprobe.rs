@@ -10,6 +10,10 @@ use crate::bindings;
 use crate::net;
 use crate::proto_ops::PROTOCOL;
 use core::ptr::addr_of_mut;
+use core::sync::atomic::{
+    AtomicI32,
+    Ordering, //
+};
 use kernel::error::to_result;
 use kernel::prelude::*;
 
@@ -43,6 +47,37 @@ unsafe extern "C" fn on_socket(
     0
 }
 
+/// Namespaces that are enabled. Changed by sysctl handlers of different namespaces.
+static ENABLED: AtomicI32 = AtomicI32::new(0);
+
+/// A namespace is enabled, or no longer: the probes are armed while any is.
+///
+/// # Context
+///
+/// Process; may sleep.
+pub(crate) fn on_namespace(enabled: bool) {
+    let change = if enabled { 1 } else { -1 };
+    let before = ENABLED.fetch_add(change, Ordering::AcqRel);
+    let armed = before.wrapping_add(change) > 0;
+    if armed == (before > 0) {
+        return;
+    }
+    for index in 0..FUNCTIONS.len() {
+        // SAFETY: The probes are registered before the sysctl directories and removed after them.
+        let result = unsafe {
+            let probe = addr_of_mut!(PROBES).cast::<bindings::kprobe>().add(index);
+            if armed {
+                bindings::enable_kprobe(probe)
+            } else {
+                bindings::disable_kprobe(probe)
+            }
+        };
+        if result != 0 {
+            pr_err!("a probe could not be switched (errno {})\n", -result);
+        }
+    }
+}
+
 /// The probes, while it lives.
 pub(crate) struct Registration;
 
@@ -59,6 +94,7 @@ impl Registration {
                 let probe = addr_of_mut!(PROBES).cast::<bindings::kprobe>().add(index);
                 (*probe).symbol_name = name.as_ptr().cast();
                 (*probe).pre_handler = Some(on_socket);
+                (*probe).flags = bindings::KPROBE_FLAG_DISABLED;
                 to_result(bindings::register_kprobe(probe))
             };
             if let Err(error) = result {

@@ -37,10 +37,10 @@ module! {
 /// The loaded module. Fields are dropped in the order in which they stand here: first nothing new
 /// becomes ours, then nothing of ours is called any more.
 struct MptcpRs {
-    /// `socket()` leads to us.
-    _kprobe: kprobe::Registration,
     /// Namespaces have our sysctl directory and packet hooks.
     _net: net::Registration,
+    /// `socket()` leads to us where the sysctl says so.
+    _kprobe: kprobe::Registration,
     /// The protocol number leads to our tables.
     _proto_ops: proto_ops::Registration,
     /// TCP sockets may be our subflows.
@@ -56,8 +56,8 @@ impl kernel::Module for MptcpRs {
         }
         let subflow = subflow::Registration::new()?;
         let proto_ops = proto_ops::Registration::new()?;
-        let net = net::Registration::new()?;
         let kprobe = kprobe::Registration::new()?;
-        Ok(Self { _kprobe: kprobe, _net: net, _proto_ops: proto_ops, _subflow: subflow })
+        let net = net::Registration::new()?;
+        Ok(Self { _net: net, _kprobe: kprobe, _proto_ops: proto_ops, _subflow: subflow })
     }
 }

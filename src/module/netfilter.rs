@@ -2,21 +2,21 @@
 
 //! The packet hooks: incoming segments before TCP sees them, outgoing SYN-ACKs.
 //!
-//! Netfilter calls them after the firewall, so what it drops is never seen. A packet that is none
-//! of ours costs a few comparisons.
+//! Netfilter calls them after the firewall, so what it drops is never seen. They are registered in a
+//! namespace only while it has something for them to do, see [`crate::net`].
 
 use crate::bindings;
 use crate::handshake;
 use crate::request;
-use crate::rx;
+use crate::rx::{
+    self,
+    Holds, //
+};
 use crate::skb::Skb;
 use crate::sock::Sock;
 use crate::subflow;
+use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::sync::atomic::{
-    AtomicUsize,
-    Ordering, //
-};
 use kernel::error::to_result;
 use kernel::ffi::{
     c_int,
@@ -24,19 +24,6 @@ use kernel::ffi::{
 };
 use kernel::prelude::*;
 use mptcp_proto::options::MptcpOption;
-
-/// Subflows alive in all namespaces: without any, no packet needs a look-up.
-static SUBFLOWS: AtomicUsize = AtomicUsize::new(0);
-
-/// A subflow begins.
-pub(crate) fn on_subflow_begin() {
-    SUBFLOWS.fetch_add(1, Ordering::Relaxed);
-}
-
-/// A subflow ends.
-pub(crate) fn on_subflow_end() {
-    SUBFLOWS.fetch_sub(1, Ordering::Relaxed);
-}
 
 /// One hook's entry.
 const fn entry(
@@ -58,30 +45,48 @@ const fn entry(
     entry
 }
 
-/// The hooks of every namespace.
-static mut HOOKS: [bindings::nf_hook_ops; 4] = [
+/// The hooks of one direction, for both address families.
+pub(crate) struct Hooks(UnsafeCell<[bindings::nf_hook_ops; 2]>);
+
+// SAFETY: Netfilter only reads the entries.
+unsafe impl Sync for Hooks {}
+
+/// Incoming segments: in a namespace while it has subflows.
+pub(crate) static INCOMING: Hooks = Hooks(UnsafeCell::new([
     entry(local_in, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
     entry(local_in, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
+]));
+
+/// Outgoing SYN-ACKs: in a namespace while it has listeners.
+pub(crate) static OUTGOING: Hooks = Hooks(UnsafeCell::new([
     entry(local_out, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
     entry(local_out, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
-];
+]));
 
-/// Registers the hooks in `net`.
-///
-/// # Errors
-///
-/// Those of `nf_register_net_hooks`: no memory, or too many hooks.
-pub(crate) fn register(net: *mut bindings::net) -> Result {
-    // SAFETY: `net` is a live namespace; the table is only read.
-    to_result(unsafe {
-        bindings::nf_register_net_hooks(net, core::ptr::addr_of!(HOOKS).cast(), 4)
-    })
-}
+impl Hooks {
+    /// Registers the hooks in `net`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `nf_register_net_hooks`: no memory, or too many hooks.
+    ///
+    /// # Context
+    ///
+    /// Process; may sleep.
+    pub(crate) fn register(&self, net: *mut bindings::net) -> Result {
+        // SAFETY: `net` is a live namespace; the table is only read.
+        to_result(unsafe { bindings::nf_register_net_hooks(net, self.0.get().cast(), 2) })
+    }
 
-/// Removes the hooks from `net`.
-pub(crate) fn unregister(net: *mut bindings::net) {
-    // SAFETY: Registered by `register`.
-    unsafe { bindings::nf_unregister_net_hooks(net, core::ptr::addr_of!(HOOKS).cast(), 4) };
+    /// Removes the hooks from `net`.
+    ///
+    /// # Context
+    ///
+    /// Process; may sleep.
+    pub(crate) fn unregister(&self, net: *mut bindings::net) {
+        // SAFETY: Registered by `register`.
+        unsafe { bindings::nf_unregister_net_hooks(net, self.0.get().cast(), 2) };
+    }
 }
 
 /// The address family of a packet whose hook says `state`.
@@ -105,12 +110,10 @@ unsafe extern "C" fn local_in(
     skb: *mut bindings::sk_buff,
     state: *const bindings::nf_hook_state,
 ) -> c_uint {
-    if SUBFLOWS.load(Ordering::Relaxed) != 0 {
-        // SAFETY: Netfilter hands the packet over for the duration of the call.
-        if let Some(packet) = unsafe { Skb::from_raw(skb) } {
-            if packet.is_tcp(family(state)) {
-                on_incoming(packet, state);
-            }
+    // SAFETY: Netfilter hands the packet over for the duration of the call.
+    if let Some(packet) = unsafe { Skb::from_raw(skb) } {
+        if packet.is_tcp(family(state)) {
+            on_incoming(packet, state);
         }
     }
     bindings::NF_ACCEPT
@@ -143,7 +146,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) {
             if let Some(subflow) = subflow::of(ssk) {
                 let whole = packet;
                 if let Some((header, options)) = packet.incoming() {
-                    rx::on_segment(ssk, subflow, &header, options, whole);
+                    rx::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
                 }
             }
             if referenced {

@@ -21,6 +21,7 @@ use crate::locks::{
     DataLock,
     Owned, //
 };
+use crate::net;
 use crate::rx;
 use crate::skb::Skb;
 use crate::sock::Sock;
@@ -213,9 +214,26 @@ macro_rules! forward {
 mod early {
     use super::*;
 
+    /// Runs an operation that may end a listener, and counts it.
+    fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_int {
+        let Some(sk) = sk.filter(|sk| sk.state() == bindings::TCP_LISTEN) else {
+            return operation();
+        };
+        let net = sk.net();
+        // A closed socket may be gone afterwards.
+        sk.hold();
+        let result = operation();
+        if sk.state() != bindings::TCP_LISTEN && af_ops::is_hooked(sk) {
+            net::on_listener_end(net);
+        }
+        sk.put();
+        result
+    }
+
     /// A socket is closed.
     pub(super) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
-        forward!(sock, release, sock)
+        // SAFETY: In a system call, the last one.
+        counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
     }
 
     /// `connect()`: the SYN will carry MP_CAPABLE.
@@ -237,7 +255,11 @@ mod early {
                 }
             }
         }
-        let result = forward!(sock, connect, sock, address, len, flags);
+        // `connect(AF_UNSPEC)` ends a listener.
+        // SAFETY: In a system call.
+        let result = counting_listeners(unsafe { sock_of(sock) }, || {
+            forward!(sock, connect, sock, address, len, flags)
+        });
         // SAFETY: In a system call.
         unsafe { settle(sock) };
         result
@@ -257,7 +279,18 @@ mod early {
                 }
             }
         }
-        forward!(sock, listen, sock, backlog)
+        // SAFETY: In a system call.
+        let sk = unsafe { sock_of(sock) }.filter(|sk| af_ops::is_hooked(*sk));
+        let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);
+        if let Some(sk) = sk.filter(|_| !was_listening) {
+            // Without the hook SYN-ACKs go out without our option: plain TCP.
+            net::on_listener_begin(sk.net());
+        }
+        let result = forward!(sock, listen, sock, backlog);
+        if let Some(sk) = sk.filter(|sk| !was_listening && sk.state() != bindings::TCP_LISTEN) {
+            net::on_listener_end(sk.net());
+        }
+        result
     }
 
     /// `accept()`: the new socket is a connection's or TCP's own.
@@ -307,9 +340,10 @@ mod early {
         forward!(sock, ioctl, sock, command, argument)
     }
 
-    /// `shutdown()`.
+    /// `shutdown()`, which ends a listener.
     pub(super) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int) -> c_int {
-        forward!(sock, shutdown, sock, how)
+        // SAFETY: In a system call.
+        counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, shutdown, sock, how))
     }
 
     /// `setsockopt()`.

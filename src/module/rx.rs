@@ -66,6 +66,15 @@ const RECEIVE_MAPPINGS_MAX: usize = 1024;
 /// How far a plausible segment may lie behind what TCP expects: the largest window.
 const BEHIND: u32 = 1 << 30;
 
+/// What the caller of [`on_segment`] has locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing: the packet hook.
+    Nothing,
+    /// The subflow: TCP, while the packet hook is not registered yet.
+    Subflow,
+}
+
 /// A run of data that came before its turn.
 struct Piece {
     /// Data sequence number of the first byte of data.
@@ -369,8 +378,15 @@ fn copy_rtt(ssk: Sock, msk: Sock) {
 ///
 /// # Locking
 ///
-/// None is held; the data lock is taken. # Context: softirq.
-pub(crate) fn on_segment(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packet: Skb) {
+/// Those of `holds`; the data lock is taken. # Context: softirq, or process with the subflow.
+pub(crate) fn on_segment(
+    ssk: Sock,
+    subflow: &Subflow,
+    header: &Header,
+    options: &[u8],
+    packet: Skb,
+    holds: Holds,
+) {
     let connection = subflow.connection();
     if header.flags & (SYN | RST) != 0 || !is_plausible(ssk, header) {
         return;
@@ -424,17 +440,20 @@ pub(crate) fn on_segment(ssk: Sock, subflow: &Subflow, header: &Header, options:
     } else {
         drop(data);
     }
-    if answer {
-        ssk.data_lock();
-        let free = !ssk.is_owned_by_user();
-        if free {
-            ssk.send_ack();
-        }
-        ssk.data_unlock();
-        if !free {
-            connection.schedule(event::ANSWER);
-        }
+    if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
+        connection.schedule(event::ANSWER);
     }
+}
+
+/// Sends a Data ACK unless a process owns the subflow.
+fn answer_at_once(ssk: Sock) -> bool {
+    ssk.data_lock();
+    let free = !ssk.is_owned_by_user();
+    if free {
+        ssk.send_ack();
+    }
+    ssk.data_unlock();
+    free
 }
 
 /// Whether TCP could accept the segment: what lies outside of its windows must not change anything.

@@ -12,7 +12,7 @@ use crate::af_ops;
 use crate::bindings;
 use crate::connection::Connection;
 use crate::handshake::Agreement;
-use crate::netfilter;
+use crate::net;
 use crate::rx;
 use crate::skb::Header;
 use crate::sock::Sock;
@@ -171,7 +171,7 @@ pub(crate) fn attach(ssk: Sock, agreement: &Agreement, header: &Header) -> Resul
     msk.hold();
     // SAFETY: The module is running, so its count may rise; TCP gives it back with the protocol.
     unsafe { bindings::mptcp_shim_module_get() };
-    netfilter::on_subflow_begin();
+    net::on_subflow_begin(ssk);
     ssk.set_ulp(ulp(), KBox::into_raw(subflow).cast());
     af_ops::hook(ssk);
     // SAFETY: The socket is owned; its fields are changed as their users expect.
@@ -183,6 +183,9 @@ pub(crate) fn attach(ssk: Sock, agreement: &Agreement, header: &Header) -> Resul
         (*raw).sk_error_report = Some(error_report);
         (*raw).sk_rcvlowat = 1;
         (*raw).sk_allocation = bindings::GFP_ATOMIC;
+        if !net::sees_incoming(ssk) {
+            bindings::mptcp_shim_forget_rx_dst(raw);
+        }
         // The segments must leave room for the options; the next look at the MTU sees it.
         (*ssk.icsk()).icsk_ext_hdr_len += OPTION_SPACE;
         (*ssk.icsk()).icsk_pmtu_cookie = 0;
@@ -333,7 +336,7 @@ unsafe extern "C" fn release(sk: *mut bindings::sock) {
         (*sk).sk_state_change = subflow.state_change;
         (*sk).sk_error_report = subflow.error_report;
     }
-    netfilter::on_subflow_end();
+    net::on_subflow_end(ssk);
     subflow.connection().on_subflow_gone(ssk);
     // SAFETY: `rcu` is the first field of the subflow, whose last user is the callback.
     unsafe {

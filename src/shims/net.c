@@ -79,3 +79,13 @@ u64 mptcp_shim_siphash4(const u64 secret[2], u64 a, u64 b, u64 c, u64 d)
 
 	return siphash_4u64(a, b, c, d, &key);
 }
+
+void mptcp_shim_init_delayed_work(struct delayed_work *work, work_func_t function)
+{
+	INIT_DELAYED_WORK(work, function);
+}
+
+void mptcp_shim_mod_delayed_work(struct delayed_work *work, u32 delay_ms)
+{
+	mod_delayed_work(system_dfl_wq, work, msecs_to_jiffies(delay_ms));
+}

@@ -138,3 +138,9 @@ struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb,
 	}
 	return NULL;
 }
+
+/* While it is unset, TCP calls sk_rx_dst_set() for each segment of an established connection. */
+void mptcp_shim_forget_rx_dst(struct sock *sk)
+{
+	dst_release(unrcu_pointer(xchg(&sk->sk_rx_dst, NULL)));
+}

@@ -38,7 +38,7 @@ is() { [ "$1" = "$2" ] || { echo "got '$1' instead of '$2'"; return 1; }; }
 
 reload() {
 	for round in $(seq "$1"); do
-		rmmod mptcp_rs || { echo "rmmod failed in round $round"; return 1; }
+		unload || { echo "unloading failed in round $round"; return 1; }
 		insmod "$module" || { echo "insmod failed in round $round"; return 1; }
 	done
 }

@@ -206,6 +206,7 @@ class Connection:
     def learn(self):
         """Reads the live numbers of both directions off the wire."""
         sniffer = self.test.client.sniffer()
+        self.speaks_mptcp = False
         try:
             self.exchange()
             out, back = self.ways
@@ -550,8 +551,10 @@ class Test:
                         way.send(stamp=bool(number % 4), **make(way, self.rng))
                 done += 2 * each_way
                 victim.exchange()
-                if not victim.speaks_mptcp:
-                    problem = "the attacked connection had fallen back"
+                if verdict == INTACT:
+                    victim.learn()
+                    if not victim.speaks_mptcp:
+                        problem = "the attacked connection fell back"
             except Reset as reset:
                 resets += 1
                 if verdict == INTACT:
@@ -577,7 +580,9 @@ class Test:
         self.drain()
         problem = ""
         try:
-            self.bystander.exchange()
+            self.bystander.learn()
+            if not self.bystander.speaks_mptcp:
+                problem = "the bystander fell back"
             fresh = Connection(self)
             fresh.learn()
             if not fresh.speaks_mptcp:

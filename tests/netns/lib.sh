@@ -140,6 +140,13 @@ need_ours() {
 
 loaded() { grep -q '^mptcp_rs ' /proc/modules; }
 
+# unload: rmmod, in the background because one that hangs in the kernel cannot be killed.
+unload() {
+	rmmod mptcp_rs &
+	wait_for 30 gone || { echo "rmmod has not ended after 30 seconds"; return 1; }
+}
+gone() { ! loaded; }
+
 # module_unused: the module's use count is zero (or it is not loaded).
 module_unused() {
 	awk '$1 == "mptcp_rs" && $3 != 0 { bad = 1 } END { exit bad }' /proc/modules
@@ -198,7 +205,7 @@ no_sockets() {
 finish() {
 	settle "$file"
 	if loaded; then
-		check "$file: the module unloads" rmmod mptcp_rs
+		check "$file: the module unloads" unload
 	fi
 	if trouble=$(kernel_trouble); then
 		fail "$file: the kernel log is clean" "$trouble"
@@ -232,7 +239,7 @@ cleanup() {
 	set +e
 	stop_all
 	drop_namespaces
-	! loaded || rmmod mptcp_rs 2>/dev/null
+	! loaded || unload 2>/dev/null
 	[ -n "${KEEP-}" ] || rm -rf "$work"
 	exit "$status"
 }
