@@ -46,9 +46,9 @@ probe_accel() {
 accel=${MPTCP_RS_ACCEL:-$(probe_accel)}
 case $accel in
 kvm) accel='kvm -cpu host' ;;
-*) accel='tcg,thread=multi -cpu max' ;;
+*) accel='tcg,thread=multi -cpu max,la57=off' ;;
 esac
-[ -z "$virtual" ] || { accel='tcg,thread=single -icount shift=0,sleep=off -cpu max'; cpus=1; }
+[ -z "$virtual" ] || { accel='tcg,thread=single -icount shift=0,sleep=off -cpu max,la57=off'; cpus=1; }
 
 # Everything below lives in one mount and PID namespace: it ends with this script.
 IN_ROOT_ENV="ACCEL='$accel' CPUS=$cpus MEMORY=$memory SECONDS_MAX=$seconds INTERACTIVE=$interactive" \

@@ -169,6 +169,9 @@ void mptcp_shim_sk_clone_reset(struct sock *sk)
 	icsk->icsk_ulp_ops = NULL;
 	RCU_INIT_POINTER(icsk->icsk_ulp_data, NULL);
 
+	RCU_INIT_POINTER(sk->sk_rx_dst, NULL);
+	sk->sk_frag.page = NULL;
+	sk->sk_frag.offset = 0;
 	sk->tcp_rtx_queue = RB_ROOT;
 	tp->out_of_order_queue = RB_ROOT;
 	tp->ooo_last_skb = NULL;
