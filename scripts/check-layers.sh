@@ -53,7 +53,7 @@ for file in src/module/*.rs; do
 	holds=$(grep -nE '\bunsafe\b' "$file" | grep -vE '^[0-9]*:\s*//|unsafe_op_in_unsafe_fn' | head -n 1)
 	case " $(echo "$allowed" | tr '\n' ' ')" in
 	*" $name "*)
-		[ -n "$holds" ] || echo "docs/style.md lists $name, which holds no unsafe code any more" >>"$found" ;;
+		[ -n "$holds" ] || [ "$name" = bindings.rs ] || echo "docs/style.md lists $name, which holds no unsafe code any more" >>"$found" ;;
 	*)
 		[ -z "$holds" ] || echo "$file:${holds%%:*}: unsafe code, but docs/style.md does not list the file" >>"$found" ;;
 	esac

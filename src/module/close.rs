@@ -59,8 +59,7 @@ pub(crate) fn on_release(data: &mut DataLock<'_>) {
     if events & event::ACKED != 0 {
         free_acked(data, msk);
     }
-    let unsent = data.owner().is_none_or(|mut owner| owner.queue().has_unsent());
-    if unsent && events & (event::ACKED | event::ROOM) != 0 {
+    if connection.has_unsent() && events & (event::ACKED | event::ROOM) != 0 {
         connection.schedule(event::PUSH);
     }
     if events & (event::PEER_FINISHED | event::ACKED) != 0 {

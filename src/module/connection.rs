@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     edge: AtomicU64,
     /// The DATA_FIN to signal, plus one; 0 when there is none.
     data_fin: AtomicU64,
+    /// Whether data waits for room, as the last push left it.
+    unsent: AtomicBool,
     /// Bits of [`event`].
     events: AtomicU32,
     /// Data ACK at the last timeout.
@@ -187,6 +189,7 @@ impl Connection {
                 rcv_nxt: AtomicU64::new(rcv_nxt.get()),
                 edge: AtomicU64::new(rcv_nxt.advance(u64::from(ssk.rcv_wnd())).get()),
                 data_fin: AtomicU64::new(0),
+                unsent: AtomicBool::new(false),
                 events: AtomicU32::new(0),
                 timeout_una: AtomicU64::new(0),
                 stalls: AtomicU32::new(0),
@@ -418,9 +421,23 @@ impl Connection {
         self.stalled.load(Ordering::Relaxed)
     }
 
+    /// Notes whether data waits that the subflow had no room for.
+    #[inline]
+    pub(crate) fn set_unsent(&self, unsent: bool) {
+        self.unsent.store(unsent, Ordering::Relaxed);
+    }
+
+    /// Whether data waits that the subflow, or the peer's window, had no room for.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
     /// The subflow has room to write again.
     pub(crate) fn on_subflow_room(&self) {
-        self.schedule(event::PUSH);
+        if self.has_unsent() {
+            self.schedule(event::PUSH);
+        }
     }
 
     /// The TCP state of the subflow has changed, or an error has hit it.

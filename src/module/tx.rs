@@ -43,8 +43,12 @@ const ASSIGNMENTS: usize = 4;
 const DECLARATIONS: usize = 8;
 /// Most declarations kept apart; beyond, the latest two become one.
 const DECLARATIONS_MAX: usize = 4096;
-/// Most bytes handed to a subflow at once: a mapping's length has 16 bits.
-const BURST: u64 = 0xffff;
+/// Bytes copied before they are handed to the subflow while the application has more.
+const BATCH: u64 = 1 << 16;
+/// Most bytes handed to a subflow at once.
+const BURST: u64 = 1 << 18;
+/// Largest packet, headers included: a mapping's length has 16 bits.
+const PACKET_MAX: u32 = 1 << 16;
 /// Most page ranges handed to a subflow at once.
 const PAGES: usize = 8;
 
@@ -353,7 +357,8 @@ pub(crate) fn send(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: u
             }
             Ok(bytes) => {
                 copied += bytes;
-                if owned.queue().end.distance_from(owned.queue().nxt) >= BURST {
+                let waiting = owned.queue().end.distance_from(owned.queue().nxt);
+                if waiting >= BATCH && copied < len {
                     push(owned, flags | bindings::MSG_MORE);
                 }
             }
@@ -437,6 +442,11 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
 /// See [`push`]; `ssk` is owned.
 fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     let connection = owned.connection();
+    // SAFETY: A live, owned socket; a change of route may have raised the limit.
+    unsafe {
+        let raw = ssk.as_ptr();
+        (*raw).sk_gso_max_size = (*raw).sk_gso_max_size.min(PACKET_MAX);
+    }
     // SAFETY: Zeroes are an empty page range.
     let mut pages: [bindings::bio_vec; PAGES] = unsafe { core::mem::zeroed() };
     loop {
@@ -480,6 +490,7 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
             break;
         }
     }
+    connection.set_unsent(owned.queue().has_unsent());
     crate::close::arm_timer(owned);
 }
 
