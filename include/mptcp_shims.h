@@ -14,6 +14,33 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
+/*
+ * Places in the kernel's structures, as name, structure and member: bindgen's parser and the
+ * kernel's compiler must agree on all of them, or the module does not load.
+ */
+#define MPTCP_LAYOUT(X)						\
+	X(SOCK_PROTOCOL, struct sock, sk_protocol)		\
+	X(SOCK_SHUTDOWN, struct sock, sk_shutdown)		\
+	X(SOCK_DATA_READY, struct sock, sk_data_ready)		\
+	X(SOCK_DESTRUCT, struct sock, sk_destruct)		\
+	X(SOCK_RECEIVE_QUEUE, struct sock, sk_receive_queue)	\
+	X(ICSK_AF_OPS, struct inet_connection_sock, icsk_af_ops) \
+	X(ICSK_ULP_DATA, struct inet_connection_sock, icsk_ulp_data) \
+	X(TCP_COPIED_SEQ, struct tcp_sock, copied_seq)		\
+	X(TCP_RCV_NXT, struct tcp_sock, rcv_nxt)		\
+	X(TCP_RCVQ_SPACE, struct tcp_sock, rcvq_space)		\
+	X(TCP_LINGER2, struct tcp_sock, linger2)		\
+	X(SKB_DATA, struct sk_buff, data)			\
+	X(SKB_TRUESIZE, struct sk_buff, truesize)		\
+	X(REQUEST_OPS, struct request_sock, rsk_ops)		\
+	X(SOCKET_OPS, struct socket, ops)			\
+	X(PROTO_OWNER, struct proto, owner)			\
+	X(PROTO_OPS_OWNER, struct proto_ops, owner)		\
+	X(DELAYED_WORK_TIMER, struct delayed_work, timer)
+
+#define MPTCP_LAYOUT_ONE(name, structure, member) +1
+enum { MPTCP_LAYOUT_COUNT = 0 MPTCP_LAYOUT(MPTCP_LAYOUT_ONE) };
+
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);
 void mptcp_shim_data_unlock(struct sock *sk);
@@ -97,6 +124,9 @@ u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len);
 bool mptcp_shim_tcp_checksum_ok(struct sk_buff *skb, int family);
 void mptcp_shim_get_page(struct page *page);
 void mptcp_shim_put_page(struct page *page);
+
+/* layout.c */
+extern const size_t mptcp_shim_layout[MPTCP_LAYOUT_COUNT];
 
 /* net.c */
 struct net *mptcp_shim_current_net(void);

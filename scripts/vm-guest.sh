@@ -22,7 +22,7 @@ Linux $(uname -r) with mptcp_rs, which is on in the namespaces client (this shel
 Try:
     ip netns exec server python3 -m http.server 8000 &
     tcpdump -nni c1 -c 20 tcp &
-    curl -o /dev/null http://$server4:8000/etc/services
+    curl -o /dev/null http://$server4:8000/README.md
     sysctl net.mptcp_rs.enabled=0        and curl again: plain TCP
     ip netns exec server sh              another shell, in server
 /project is the checkout, /out is its folder out. 'exit' powers the guest off.

@@ -12,6 +12,7 @@ mod connection;
 mod crypto;
 mod handshake;
 mod kprobe;
+mod layout;
 mod locks;
 mod net;
 mod netfilter;
@@ -49,6 +50,7 @@ struct MptcpRs {
 
 impl kernel::Module for MptcpRs {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        layout::check()?;
         // SAFETY: Module init runs once, before anything below makes these reachable.
         unsafe {
             request::init();
