@@ -163,7 +163,7 @@ proptest! {
                 if let Some(found) = found {
                     prop_assert_eq!(found.ssn(), ssn(start, offset));
                     let last = offset + found.len() - 1;
-                    prop_assert_eq!(Some(&found.end_dsn().retreat(1)), model.bytes.get(&last));
+                    prop_assert_eq!(Some(found.end_dsn().retreat(1)), model.bytes.get(&last).copied());
                 }
             }
             prop_assert_eq!(table.lookup(ssn(start, 0).retreat(1)), None);

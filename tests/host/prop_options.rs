@@ -321,7 +321,7 @@ proptest! {
                 if left > fixed.len() {
                     let kept = (left - fixed.len() - 4) / 8;
                     let header = fixed.len() + 4;
-                    prop_assert_eq!(block.get(header - 1), Some(&u8::try_from(2 + 8 * kept)?));
+                    prop_assert_eq!(block.get(header - 1).copied(), Some(u8::try_from(2 + 8 * kept)?));
                     prop_assert_eq!(block.get(header..), original.get(header..left));
                 }
             }

@@ -242,7 +242,7 @@ fn options_removed_from_data_end_plain_or_reset() {
                 first_path(&mut scenario, |direction, link| {
                     link.jitter = 3_000;
                     link.loss = 20;
-                    link.strip.data = directions >> direction & 1 != 0;
+                    link.strip.data = (directions >> direction) & 1 != 0;
                     link.strip.acks = acks && link.strip.data;
                 });
                 run_seeds(scenario, 4);

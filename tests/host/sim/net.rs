@@ -118,7 +118,7 @@ pub(crate) struct Net {
 
 /// Makes a host.
 fn host(scenario: &Scenario, index: usize) -> Host {
-    let key = Key::new(scenario.seed << 8 | (index as u64 + 1)).unwrap_or_else(|| unreachable!());
+    let key = Key::new((scenario.seed << 8) | (index as u64 + 1)).unwrap_or_else(|| unreachable!());
     Host {
         is_client: index == 0,
         policy: *scenario.policies.get(index).unwrap_or(&Policy::DEFAULT),
