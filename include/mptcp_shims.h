@@ -71,8 +71,6 @@ void mptcp_shim_sk_clone_reset_v6(struct sock *sk);
 void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk);
 void mptcp_shim_sk_set_state(struct sock *sk, int state);
 bool mptcp_shim_signal_pending(void);
-void mptcp_shim_data_lock_nested(struct sock *sk);
-void mptcp_shim_data_unlock_nested(struct sock *sk);
 void mptcp_shim_spin_lock_init(spinlock_t *lock);
 void mptcp_shim_spin_lock_bh(spinlock_t *lock);
 void mptcp_shim_spin_unlock_bh(spinlock_t *lock);

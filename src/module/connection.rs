@@ -449,7 +449,7 @@ impl Connection {
         if ssk.state() != bindings::TCP_CLOSE && ssk.error() == 0 && !self.has_fallen_back() {
             return;
         }
-        let mut data = DataLock::take_bh(self);
+        let mut data = DataLock::take(self);
         if self.has_fallen_back() {
             let mut events = 0;
             if ssk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 != 0 {
@@ -476,7 +476,7 @@ impl Connection {
     pub(crate) fn on_subflow_gone(&self, ssk: Sock) {
         let _ = ssk;
         self.first_alive.store(false, Ordering::Release);
-        let data = DataLock::take_bh(self);
+        let data = DataLock::take(self);
         if !self.adopted.load(Ordering::Acquire) {
             drop(data);
             proto_ops::destroy(self.msk);

@@ -42,25 +42,16 @@ impl Data {
 pub(crate) struct DataLock<'a> {
     /// Whose data.
     connection: &'a Connection,
-    /// Whether softirqs are disabled by the caller already, so that only the spinlock is taken.
-    in_bh: bool,
     /// Must be released on the CPU that took it.
     _not_send: PhantomData<*mut ()>,
 }
 
 impl<'a> DataLock<'a> {
-    /// Takes the data lock from process context.
+    /// Takes the data lock, in any context.
     #[inline]
     pub(crate) fn take(connection: &'a Connection) -> Self {
         connection.msk().data_lock();
-        Self { connection, in_bh: false, _not_send: PhantomData }
-    }
-
-    /// Takes the data lock where a subflow's lock may be held, in any context.
-    #[inline]
-    pub(crate) fn take_bh(connection: &'a Connection) -> Self {
-        connection.msk().data_lock_nested();
-        Self { connection, in_bh: true, _not_send: PhantomData }
+        Self { connection, _not_send: PhantomData }
     }
 
     /// A guard for a data lock that the caller in C holds and releases: not to be dropped.
@@ -70,7 +61,7 @@ impl<'a> DataLock<'a> {
     /// The data lock is held, and no other guard for it is in use.
     #[inline]
     pub(crate) unsafe fn assume(connection: &'a Connection) -> Self {
-        Self { connection, in_bh: true, _not_send: PhantomData }
+        Self { connection, _not_send: PhantomData }
     }
 
     /// The connection whose data lock is held.
@@ -79,19 +70,18 @@ impl<'a> DataLock<'a> {
         self.connection
     }
 
-    /// Ownership of the connection socket, when no process has it: softirq may then do what an
-    /// owner may, as long as it holds the data lock.
+    /// Whether no process owns the connection socket: the holder of the data lock may then do what
+    /// an owner may.
     #[inline]
-    pub(crate) fn owner(&mut self) -> Option<BorrowedOwner<'_>> {
-        (!self.connection.msk().is_owned_by_user())
-            .then_some(BorrowedOwner { connection: self.connection })
+    pub(crate) fn is_owner(&self) -> bool {
+        !self.connection.msk().is_owned_by_user()
     }
 
     /// Handles `events` at once when no process owns the connection socket, else leaves them to
     /// `release_cb`.
     pub(crate) fn publish(mut self, events: u32) {
         self.connection.raise(events);
-        if self.owner().is_some() {
+        if self.is_owner() {
             crate::close::on_release(&mut self);
         }
     }
@@ -100,11 +90,7 @@ impl<'a> DataLock<'a> {
 impl Drop for DataLock<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.in_bh {
-            self.connection.msk().data_unlock_nested();
-        } else {
-            self.connection.msk().data_unlock();
-        }
+        self.connection.msk().data_unlock();
     }
 }
 
@@ -123,21 +109,6 @@ impl DerefMut for DataLock<'_> {
     fn deref_mut(&mut self) -> &mut Data {
         // SAFETY: The lock is held, and the guard lends out one reference at a time.
         unsafe { &mut *self.connection.data.get() }
-    }
-}
-
-/// Ownership in softirq: the data lock is held and no process owns the connection socket.
-pub(crate) struct BorrowedOwner<'a> {
-    /// Whose socket.
-    connection: &'a Connection,
-}
-
-impl BorrowedOwner<'_> {
-    /// The send queue.
-    #[inline]
-    pub(crate) fn queue(&mut self) -> &mut SendQueue {
-        // SAFETY: No process owns the socket and none can begin to: the data lock is held.
-        unsafe { &mut *self.connection.queue.get() }
     }
 }
 

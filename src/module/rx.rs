@@ -155,7 +155,7 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
         return;
     }
     let connection = subflow.connection();
-    let mut data = DataLock::take_bh(connection);
+    let mut data = DataLock::take(connection);
     let mut events = 0;
     while let Some(skb) = queue.first() {
         let copied = ssk.copied_seq();
@@ -199,7 +199,7 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
     // SAFETY: The data lock is held, and `mapping_of` keeps no reference.
     unsafe { subflow.receive() }.prune(subflow.peer_ssn(ssk.copied_seq()));
     copy_rtt(ssk, connection.msk());
-    if events & event::READABLE != 0 && data.owner().is_some() {
+    if events & event::READABLE != 0 && data.is_owner() {
         wake_reader(connection.msk());
     }
     if events & !event::READABLE != 0 {
@@ -301,7 +301,7 @@ fn deliver_in_order(data: &mut DataLock<'_>, piece: &Piece, skip: u32, take: u32
     let start = piece.dsn.low32().wrapping_sub(piece.offset);
     piece.skb.set_data_range(start, piece.dsn.low32().wrapping_add(len));
     connection.set_rcv_nxt(data.proto.rcv_nxt());
-    if data.owner().is_some() {
+    if data.is_owner() {
         append(msk, piece.skb);
     } else {
         // SAFETY: The data lock is held; the buffer is in no queue and belongs to no socket.
@@ -401,7 +401,7 @@ pub(crate) fn on_segment(
     if options.peek().is_some() && !packet.checksum_ok(ssk.family_of_packets()) {
         return;
     }
-    let mut data = DataLock::take_bh(connection);
+    let mut data = DataLock::take(connection);
     for option in options {
         match option {
             MptcpOption::Dss(dss) => {
@@ -468,7 +468,7 @@ fn is_plausible(ssk: Sock, header: &Header) -> bool {
 
 /// An ACK of a connection that has fallen back: its bytes are the connection's.
 fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
-    let mut data = DataLock::take_bh(subflow.connection());
+    let mut data = DataLock::take(subflow.connection());
     let una = data.proto.snd_una();
     let passed = subflow
         .local_ssn(header.ack_seq)

@@ -148,7 +148,7 @@ impl Sock {
         unsafe { bindings::mptcp_shim_sock_put(self.as_ptr()) };
     }
 
-    /// Takes the spinlock from process context: the connection's data lock.
+    /// Takes the spinlock: of a connection socket it is the data lock.
     #[inline]
     pub(crate) fn data_lock(self) {
         // SAFETY: A live socket by the type invariant.
@@ -160,20 +160,6 @@ impl Sock {
     pub(crate) fn data_unlock(self) {
         // SAFETY: A live socket by the type invariant, locked by the caller.
         unsafe { bindings::mptcp_shim_data_unlock(self.as_ptr()) };
-    }
-
-    /// Takes the data lock in any context, one lockdep level below a subflow's lock.
-    #[inline]
-    pub(crate) fn data_lock_nested(self) {
-        // SAFETY: A live socket by the type invariant.
-        unsafe { bindings::mptcp_shim_data_lock_nested(self.as_ptr()) };
-    }
-
-    /// Releases what [`Self::data_lock_nested`] took.
-    #[inline]
-    pub(crate) fn data_unlock_nested(self) {
-        // SAFETY: A live socket by the type invariant, locked by the caller.
-        unsafe { bindings::mptcp_shim_data_unlock_nested(self.as_ptr()) };
     }
 
     /// Takes ownership (`lock_sock`); `nested` when the connection socket is owned already.

@@ -148,10 +148,14 @@ void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states)
  */
 void mptcp_shim_sk_clone_reset(struct sock *sk)
 {
+	static struct lock_class_key keys[2];
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct inet_sock *inet = inet_sk(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
 
+	/* Connection sockets rank above their subflows, so lockdep must tell the two apart. */
+	sock_lock_init_class_and_name(sk, "slock-mptcp_rs", &keys[0], "sk_lock-mptcp_rs",
+				      &keys[1]);
 	icsk->icsk_bind_hash = NULL;
 	icsk->icsk_bind2_hash = NULL;
 	inet->mc_list = NULL;
@@ -246,19 +250,6 @@ int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int
 
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, pages, count, size);
 	return tcp_sendmsg_locked(sk, &msg, size);
-}
-
-/* Below a subflow's lock, which may be held in softirq or by a process working off a backlog. */
-void mptcp_shim_data_lock_nested(struct sock *sk)
-{
-	local_bh_disable();
-	spin_lock_nested(&sk->sk_lock.slock, SINGLE_DEPTH_NESTING);
-}
-
-void mptcp_shim_data_unlock_nested(struct sock *sk)
-{
-	spin_unlock(&sk->sk_lock.slock);
-	local_bh_enable();
 }
 
 void mptcp_shim_spin_lock_init(spinlock_t *lock)
