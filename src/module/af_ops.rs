@@ -13,6 +13,7 @@ use crate::bindings;
 use crate::handshake;
 use crate::net;
 use crate::options_hook;
+use crate::proto_ops;
 use crate::rx::{
     self,
     Holds, //
@@ -21,10 +22,7 @@ use crate::skb::Skb;
 use crate::sock::Sock;
 use crate::subflow;
 use core::cell::UnsafeCell;
-use core::ptr::{
-    null,
-    null_mut, //
-};
+use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicPtr,
     Ordering, //
@@ -48,15 +46,17 @@ type SynRecvSock = unsafe extern "C" fn(
 ///
 /// # Invariants
 ///
-/// `table` is written once, before `original` becomes non-null, and read-only from then on.
+/// The copies are written once, before `original` becomes non-null, and read-only from then on.
 struct Hooked {
     /// The kernel's table; NULL while the slot is free.
     original: AtomicPtr<AfOps>,
-    /// Its copy with our functions.
+    /// Its copy with our functions, for subflows and listeners.
     table: UnsafeCell<AfOps>,
+    /// Its copy for connection sockets, which send nothing themselves.
+    connection: UnsafeCell<AfOps>,
 }
 
-// SAFETY: By the type invariant `table` is shared only when it is no longer written.
+// SAFETY: By the type invariant the copies are shared only when they are no longer written.
 unsafe impl Sync for Hooked {}
 
 impl Hooked {
@@ -66,6 +66,8 @@ impl Hooked {
             original: AtomicPtr::new(null_mut()),
             // SAFETY: NULL function pointers and zero lengths are a valid, unused table.
             table: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+            // SAFETY: As above.
+            connection: UnsafeCell::new(unsafe { core::mem::zeroed() }),
         }
     }
 }
@@ -95,19 +97,22 @@ fn fill(slot: &Hooked, original: *const AfOps) -> bool {
         (*table).sk_rx_dst_set = Some(sk_rx_dst_set);
         (*table).conn_request = Some(conn_request);
         (*table).syn_recv_sock = Some(syn_recv_sock);
+        let connection = slot.connection.get();
+        core::ptr::copy_nonoverlapping(original, connection, 1);
+        (*connection).queue_xmit = Some(proto_ops::connected_queue_xmit);
     }
     // INVARIANT: The table is complete and not written again.
     slot.original.store(original.cast_mut(), Ordering::Release);
     true
 }
 
-/// The hooked copy of `ops`; NULL when all slots belong to others, which no kernel has.
-fn hooked(ops: *const AfOps) -> *const AfOps {
+/// The slot of `ops`, an original; `None` when all belong to others, which no kernel has.
+fn slot_of(ops: *const AfOps) -> Option<&'static Hooked> {
     for slot in &TABLES {
         loop {
             let original = slot.original.load(Ordering::Acquire);
             if core::ptr::eq(original, ops) || (original.is_null() && fill(slot, ops)) {
-                return slot.table.get();
+                return Some(slot);
             }
             if !original.is_null() && !core::ptr::eq(original, claimed()) {
                 break;
@@ -115,7 +120,13 @@ fn hooked(ops: *const AfOps) -> *const AfOps {
             core::hint::spin_loop();
         }
     }
-    null()
+    None
+}
+
+/// The table of a connection socket that was cloned from a socket with the table `ops`.
+pub(crate) fn of_connection(ops: *const AfOps) -> *const AfOps {
+    let ops = original(ops).map_or(ops, core::ptr::from_ref);
+    slot_of(ops).map_or(ops, |slot| slot.connection.get().cast_const())
 }
 
 /// Marks a slot that another CPU is filling just now.
@@ -148,9 +159,8 @@ pub(crate) fn is_hooked(sk: Sock) -> bool {
 /// The socket is owned.
 pub(crate) fn hook(sk: Sock) {
     if !is_hooked(sk) {
-        let ops = hooked(sk.af_ops());
-        if !ops.is_null() {
-            sk.set_af_ops(ops);
+        if let Some(slot) = slot_of(sk.af_ops()) {
+            sk.set_af_ops(slot.table.get());
         }
     }
 }

@@ -580,24 +580,28 @@ mod connected {
             }
         }
     }
+}
 
-    /// TCP's reader wants to tell the peer of a larger window: the subflow does.
-    pub(super) unsafe extern "C" fn queue_xmit(
-        sk: *mut bindings::sock,
-        skb: *mut bindings::sk_buff,
-        _flow: *mut bindings::flowi,
-    ) -> c_int {
-        // SAFETY: TCP passes the connection socket, which it owns, and a packet of its own.
-        unsafe {
-            if let Some(skb) = Skb::from_raw(skb) {
-                skb.free();
-            }
-            if let Some(connection) = connection(sk) {
-                close::answer(connection);
-            }
+/// TCP's reader wants to tell the peer of a larger window: the subflow does.
+///
+/// # Safety
+///
+/// Called by TCP as `icsk_af_ops->queue_xmit` of a connection socket, which is owned.
+pub(crate) unsafe extern "C" fn connected_queue_xmit(
+    sk: *mut bindings::sock,
+    skb: *mut bindings::sk_buff,
+    _flow: *mut bindings::flowi,
+) -> c_int {
+    // SAFETY: TCP passes the connection socket, and a packet of its own.
+    unsafe {
+        if let Some(skb) = Skb::from_raw(skb) {
+            skb.free();
         }
-        0
+        if let Some(msk) = Sock::from_raw(sk) {
+            close::answer(connection::of(msk));
+        }
     }
+    0
 }
 
 /// Closes a subflow that a connection has let go of, as an application would close a TCP socket.
@@ -620,15 +624,6 @@ pub(crate) fn shutdown_subflow(ssk: Sock) {
     }
     ssk.release();
 }
-
-/// The address family table of connection sockets, through which TCP's reader sends its ACKs.
-struct ConnectionAfOps(UnsafeCell<[bindings::inet_connection_sock_af_ops; 2]>);
-// SAFETY: Written by module init only.
-unsafe impl Sync for ConnectionAfOps {}
-/// See [`ConnectionAfOps`].
-static AF_OPS: ConnectionAfOps =
-    // SAFETY: NULL functions are valid; the kernel calls only those set by `Registration::new`.
-    ConnectionAfOps(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
 /// Clones the TCP socket of a first subflow.
 ///
@@ -684,14 +679,11 @@ pub(crate) unsafe fn become_connection(
     destruct: unsafe extern "C" fn(*mut bindings::sock),
     timer: unsafe extern "C" fn(*mut bindings::timer_list),
 ) {
-    let index = usize::from(msk.family() == bindings::AF_INET6);
-    // SAFETY: By the function's contract; the tables are complete since module init.
+    // SAFETY: By the function's contract.
     unsafe {
         (*msk.as_ptr()).sk_destruct = Some(destruct);
         (*msk.icsk()).icsk_ulp_data = connection;
-        let table = AF_OPS.0.get().cast::<bindings::inet_connection_sock_af_ops>().add(index);
-        (*table).net_header_len = (*msk.af_ops()).net_header_len;
-        msk.set_af_ops(table);
+        msk.set_af_ops(af_ops::of_connection(msk.af_ops()));
         bindings::mptcp_shim_setup_timers(msk.as_ptr(), Some(timer));
         msk.set_state(bindings::TCP_ESTABLISHED);
     }
@@ -822,10 +814,6 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*ops).owner = module;
         (*ops).sendmsg_locked = None;
         (*ops).read_skb = None;
-
-        let index = usize::from(number == bindings::AF_INET6);
-        let af_ops = AF_OPS.0.get().cast::<bindings::inet_connection_sock_af_ops>().add(index);
-        (*af_ops).queue_xmit = Some(connected::queue_xmit);
 
         let switch = &raw mut (*tables).switch;
         (*switch).type_ = bindings::sock_type_SOCK_STREAM as u16;
