@@ -187,8 +187,8 @@ unsafe extern "C" fn queue_xmit(
     flow: *mut bindings::flowi,
 ) -> c_int {
     // SAFETY: TCP passes a live socket and a packet of which it has given up the use.
-    let (Some(ssk), Some(packet)) = (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb) })
-    else {
+    let (ssk, packet) = unsafe { (Sock::from_raw(sk), Skb::from_raw(skb)) };
+    let (Some(ssk), Some(packet)) = (ssk, packet) else {
         return 0;
     };
     let function = original(ssk.af_ops()).and_then(|ops| ops.queue_xmit);
@@ -210,9 +210,9 @@ unsafe extern "C" fn queue_xmit(
 /// Called by TCP as `icsk_af_ops->sk_rx_dst_set` with the socket owned.
 unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings::sk_buff) {
     // SAFETY: TCP passes a live socket and the packet it is processing.
-    let (Some(ssk), Some(packet)) =
-        (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb.cast_mut()) })
-    else {
+    let (Some(ssk), Some(packet)) = (unsafe { Sock::from_raw(sk) }, unsafe {
+        Skb::from_raw(skb.cast_mut())
+    }) else {
         return;
     };
     let function = original(ssk.af_ops()).and_then(|ops| ops.sk_rx_dst_set);
@@ -229,8 +229,10 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
     } else {
         handshake::on_established(ssk, packet);
     }
-    if let (Some(function), true) = (function, net::sees_incoming(ssk) || subflow::of(ssk).is_none())
-    {
+    if let (Some(function), true) = (
+        function,
+        net::sees_incoming(ssk) || subflow::of(ssk).is_none(),
+    ) {
         // SAFETY: The original function with the arguments that it was meant to get.
         unsafe { function(sk, skb) };
     }
@@ -243,9 +245,8 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
 /// Called by TCP as `icsk_af_ops->conn_request`, in softirq.
 unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> c_int {
     // SAFETY: TCP passes a live listener and the packet it is processing.
-    let (Some(listener), Some(packet)) =
-        (unsafe { Sock::from_raw(sk) }, unsafe { Skb::from_raw(skb) })
-    else {
+    let (ssk, packet) = unsafe { (Sock::from_raw(sk), Skb::from_raw(skb)) };
+    let (Some(listener), Some(packet)) = (ssk, packet) else {
         return 0;
     };
     let Some(function) = original(listener.af_ops()).and_then(|ops| ops.conn_request) else {
@@ -270,16 +271,16 @@ unsafe extern "C" fn syn_recv_sock(
     child_init: Option<unsafe extern "C" fn(*mut bindings::sock, *const bindings::sock)>,
 ) -> *mut bindings::sock {
     // SAFETY: TCP passes a live listener and the packet it is processing.
-    let (Some(listener), Some(packet)) =
-        (unsafe { Sock::from_raw(sk.cast_mut()) }, unsafe { Skb::from_raw(skb) })
-    else {
+    let (Some(listener), Some(packet)) = (unsafe { Sock::from_raw(sk.cast_mut()) }, unsafe {
+        Skb::from_raw(skb)
+    }) else {
         return null_mut();
     };
-    let function: SynRecvSock =
-        match original(listener.af_ops()).and_then(|ops| ops.syn_recv_sock) {
-            Some(function) => function,
-            None => return null_mut(),
-        };
+    let function: SynRecvSock = match original(listener.af_ops()).and_then(|ops| ops.syn_recv_sock)
+    {
+        Some(function) => function,
+        None => return null_mut(),
+    };
     // SAFETY: The original function with the arguments that it was meant to get.
     let raw = unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
     // SAFETY: The child, when there is one, is live and locked by its creator.

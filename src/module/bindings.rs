@@ -5,6 +5,15 @@
 //! Only the files that style.md marks as unsafe views use it.
 #![allow(
     clippy::all,
+    clippy::as_ptr_cast_mut,
+    clippy::as_underscore,
+    clippy::cast_lossless,
+    clippy::mut_mut,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unnecessary_safety_comment,
+    clippy::unnecessary_safety_doc,
     missing_docs,
     non_camel_case_types,
     non_snake_case,

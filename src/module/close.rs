@@ -88,8 +88,7 @@ fn free_acked(data: &mut DataLock<'_>, msk: Sock) {
             bindings::mptcp_shim_sk_wmem_uncharge(raw, freed as i32);
         }
         (*msk.tcp()).snd_una = una.low32();
-        if sndbuf > msk.sndbuf()
-            && u32::from((*raw).sk_userlocks) & bindings::SOCK_SNDBUF_LOCK == 0
+        if sndbuf > msk.sndbuf() && u32::from((*raw).sk_userlocks) & bindings::SOCK_SNDBUF_LOCK == 0
         {
             (*raw).sk_sndbuf = sndbuf;
         }
@@ -244,9 +243,8 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Opti
     msk.add_shutdown(bindings::SHUTDOWN_MASK);
     let mut to_close = None;
     if msk.state() != bindings::TCP_CLOSE {
-        // SAFETY: A plain read of an owned socket.
         let lingers = msk.flag(bindings::sock_flags_SOCK_LINGER);
-        // SAFETY: As above.
+        // SAFETY: A plain read of an owned socket.
         let abortive = lingers && unsafe { (*msk.as_ptr()).sk_lingertime } == 0;
         if unread || abortive {
             to_close = abort(owned);
@@ -261,7 +259,8 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Opti
             tx::push(owned, 0);
             if timeout > 0 {
                 let mut timeout = timeout;
-                let waiting = bindings::TCPF_FIN_WAIT1 | bindings::TCPF_CLOSING | bindings::TCPF_LAST_ACK;
+                let waiting =
+                    bindings::TCPF_FIN_WAIT1 | bindings::TCPF_CLOSING | bindings::TCPF_LAST_ACK;
                 answer(connection);
                 // SAFETY: A live, owned socket with its application's wait queue.
                 unsafe {

@@ -163,7 +163,11 @@ impl Connection {
         let mut data = connection::Connection::new(local_idsn, peer_idsn);
         let window = u32::from(header.window);
         // The window of a SYN-ACK is never scaled.
-        let window = if agreement.client.is_some() { window } else { window << ssk.snd_wscale() };
+        let window = if agreement.client.is_some() {
+            window
+        } else {
+            window << ssk.snd_wscale()
+        };
         data.on_data_ack(data.snd_una(), window);
         let rcv_nxt = data.rcv_nxt();
         let queue = SendQueue::new(data.snd_nxt());
@@ -235,7 +239,8 @@ impl Connection {
             (*tp).rcv_wup = rcv_nxt.low32();
             (*tp).rcvq_space.seq = rcv_nxt.low32();
             (*tp).rcvq_space.time = (*tp).tcp_mstamp;
-            (*tp).rcvq_space.space = core::cmp::min((*tp).rcv_wnd, 10 * u32::from((*tp).advmss)) as _;
+            (*tp).rcvq_space.space =
+                core::cmp::min((*tp).rcv_wnd, 10 * u32::from((*tp).advmss)) as kernel::ffi::c_int;
             (*tp).rcv_ssthresh = (*tp).window_clamp;
         }
     }
@@ -334,14 +339,17 @@ impl Connection {
 
     /// Starts or ends signalling of a DATA_FIN.
     pub(crate) fn set_data_fin(&self, fin: Option<DataSeq>) {
-        self.data_fin.store(fin.map_or(0, |fin| fin.advance(1).get()), Ordering::Relaxed);
+        self.data_fin
+            .store(fin.map_or(0, |fin| fin.advance(1).get()), Ordering::Relaxed);
     }
 
     /// Bytes of data that the receive buffer can still take.
     #[inline]
     pub(crate) fn free_space(&self, out_of_order: i32) -> u32 {
         let used = self.msk.receive_memory().saturating_add(out_of_order);
-        let free = self.msk.win_from_space(self.msk.rcvbuf().saturating_sub(used));
+        let free = self
+            .msk
+            .win_from_space(self.msk.rcvbuf().saturating_sub(used));
         u32::try_from(free).unwrap_or(0)
     }
 
@@ -403,6 +411,12 @@ impl Connection {
         (self.first.rto_us().min(10_000_000) << 1) << stalls
     }
 
+    /// Timeouts of the data-level retransmission timer since the last progress.
+    #[inline]
+    pub(crate) fn stalls(&self) -> u32 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
     /// Notes a timeout at `una`; `true` when data has been acknowledged since the last one.
     pub(crate) fn note_progress(&self, una: DataSeq) -> bool {
         let progressed = self.timeout_una.swap(una.get(), Ordering::Relaxed) != una.get();
@@ -410,7 +424,8 @@ impl Connection {
             self.stalls.store(0, Ordering::Relaxed);
             self.stalled.store(0, Ordering::Relaxed);
         } else {
-            self.stalled.fetch_add(self.retransmit_timeout(), Ordering::Relaxed);
+            self.stalled
+                .fetch_add(self.retransmit_timeout(), Ordering::Relaxed);
             self.stalls.fetch_add(1, Ordering::Relaxed);
         }
         progressed
@@ -525,7 +540,9 @@ impl Connection {
 unsafe extern "C" fn work_function(work: *mut bindings::work_struct) {
     // SAFETY: By the function's contract `work` lies in a live `Connection`.
     let connection = unsafe {
-        &*work.byte_sub(core::mem::offset_of!(Connection, work)).cast::<Connection>()
+        &*work
+            .byte_sub(core::mem::offset_of!(Connection, work))
+            .cast::<Connection>()
     };
     let msk = connection.msk;
     {
@@ -542,9 +559,8 @@ unsafe extern "C" fn work_function(work: *mut bindings::work_struct) {
 /// Called by the timer of a connection socket, which owns a reference.
 unsafe extern "C" fn retransmit_timer(timer: *mut bindings::timer_list) {
     // SAFETY: By the function's contract.
-    if let Some(msk) =
-        unsafe { Sock::from_raw(bindings::mptcp_shim_sk_from_retransmit_timer(timer)) }
-    {
+    let msk = unsafe { Sock::from_raw(bindings::mptcp_shim_sk_from_retransmit_timer(timer)) };
+    if let Some(msk) = msk {
         // SAFETY: Only connection sockets have this timer function.
         unsafe { of(msk) }.schedule(event::TIMEOUT);
         msk.put();
@@ -575,4 +591,3 @@ unsafe extern "C" fn destruct(sk: *mut bindings::sock) {
         unsafe { original(sk) };
     }
 }
-

@@ -81,7 +81,8 @@ impl ServerSecret {
         let mut last = (u64::from(ports) << 32) | u64::from(local_isn);
         loop {
             // SAFETY: The secret has the two words of a siphash key.
-            let hash = unsafe { bindings::mptcp_shim_siphash4(self.0.as_ptr(), a, b, last, 0x4d50) };
+            let hash =
+                unsafe { bindings::mptcp_shim_siphash4(self.0.as_ptr(), a, b, last, 0x4d50) };
             if let Some(key) = Key::new(hash) {
                 return key;
             }

@@ -63,7 +63,11 @@ impl Agreement {
     /// The mapping of the data that came with the third ACK.
     pub(crate) fn first_mapping(&self, peer_idsn: DataSeq) -> Option<Mapping> {
         let (len, _) = self.first_data?;
-        Some(Mapping::new(SubflowSeq::new(1), peer_idsn.advance(1), u32::from(len)))
+        Some(Mapping::new(
+            SubflowSeq::new(1),
+            peer_idsn.advance(1),
+            u32::from(len),
+        ))
     }
 }
 
@@ -78,7 +82,10 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
 /// The option for the SYN that `ssk` sends now, if it carries one.
 pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
     // The key is not on the SYN of version 1, so any will do here.
-    let client = Client::new(Policy::DEFAULT, mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN));
+    let client = Client::new(
+        Policy::DEFAULT,
+        mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
+    );
     client.syn_option(u32::from(ssk.retransmits()))
 }
 
@@ -95,8 +102,9 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     }
     let mut client = Client::new(Policy::DEFAULT, crypto::random_key());
-    if let SynAckOutcome::Established { peer_key, checksum, .. } =
-        client.on_syn_ack(mp_capable(options).as_ref())
+    if let SynAckOutcome::Established {
+        peer_key, checksum, ..
+    } = client.on_syn_ack(mp_capable(options).as_ref())
     {
         let agreement = Agreement {
             local_key: client.local_key(),
@@ -128,7 +136,10 @@ pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> 
 /// The option for a SYN-ACK and the terms it agrees to.
 pub(crate) fn syn_ack_option(terms: Terms, header: &Header, addresses: [u64; 2]) -> MpCapable {
     let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
-    terms.syn_ack(Policy::DEFAULT, request::secret().key(addresses, ports, header.seq))
+    terms.syn_ack(
+        Policy::DEFAULT,
+        request::secret().key(addresses, ports, header.seq),
+    )
 }
 
 /// A child has been made by the third ACK of a handshake.
@@ -158,9 +169,11 @@ pub(crate) unsafe fn on_third_ack(
     let mut server = Server::new(terms, local_key);
     let (peer_key, first_data) = match server.on_third_ack(mp_capable(options).as_ref()) {
         ThirdAckOutcome::Established { peer_key } => (peer_key, None),
-        ThirdAckOutcome::EstablishedWithData { peer_key, data_len, checksum } => {
-            (peer_key, Some((data_len, checksum)))
-        }
+        ThirdAckOutcome::EstablishedWithData {
+            peer_key,
+            data_len,
+            checksum,
+        } => (peer_key, Some((data_len, checksum))),
         _ => return,
     };
     let agreement = Agreement {

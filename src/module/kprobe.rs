@@ -39,7 +39,7 @@ unsafe extern "C" fn on_socket(
     let (family, kind, protocol) = (argument(0), argument(1), argument(2));
     let is_tcp = (family == bindings::AF_INET || family == bindings::AF_INET6)
         && kind & bindings::SOCK_TYPE_MASK == bindings::sock_type_SOCK_STREAM
-        && (protocol == 0 || protocol == bindings::IPPROTO_TCP as u32);
+        && (protocol == 0 || protocol == bindings::IPPROTO_TCP);
     if is_tcp && net::current_is_enabled() {
         // SAFETY: As above; the third argument's register may be written at a function's entry.
         unsafe { bindings::mptcp_shim_set_argument3(registers, usize::from(PROTOCOL)) };
@@ -92,13 +92,16 @@ impl Registration {
             // SAFETY: Module init is the only user of the probes and runs once.
             let result = unsafe {
                 let probe = addr_of_mut!(PROBES).cast::<bindings::kprobe>().add(index);
-                (*probe).symbol_name = name.as_ptr().cast();
+                (*probe).symbol_name = name.as_char_ptr();
                 (*probe).pre_handler = Some(on_socket);
                 (*probe).flags = bindings::KPROBE_FLAG_DISABLED;
                 to_result(bindings::register_kprobe(probe))
             };
             if let Err(error) = result {
-                pr_err!("this kernel lets no probe on {}: CONFIG_KPROBES=y is needed\n", *name);
+                pr_err!(
+                    "this kernel lets no probe on {}: CONFIG_KPROBES=y is needed\n",
+                    *name
+                );
                 Self::remove(index);
                 return Err(error);
             }

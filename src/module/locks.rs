@@ -34,7 +34,10 @@ pub(crate) struct Data {
 impl Data {
     /// State of a new connection.
     pub(crate) fn new(proto: connection::Connection) -> Self {
-        Self { proto, out_of_order: OutOfOrder::new() }
+        Self {
+            proto,
+            out_of_order: OutOfOrder::new(),
+        }
     }
 }
 
@@ -51,7 +54,10 @@ impl<'a> DataLock<'a> {
     #[inline]
     pub(crate) fn take(connection: &'a Connection) -> Self {
         connection.msk().data_lock();
-        Self { connection, _not_send: PhantomData }
+        Self {
+            connection,
+            _not_send: PhantomData,
+        }
     }
 
     /// A guard for a data lock that the caller in C holds and releases: not to be dropped.
@@ -61,7 +67,10 @@ impl<'a> DataLock<'a> {
     /// The data lock is held, and no other guard for it is in use.
     #[inline]
     pub(crate) unsafe fn assume(connection: &'a Connection) -> Self {
-        Self { connection, _not_send: PhantomData }
+        Self {
+            connection,
+            _not_send: PhantomData,
+        }
     }
 
     /// The connection whose data lock is held.
@@ -131,7 +140,11 @@ impl<'a> Owned<'a> {
     #[inline]
     pub(crate) fn take(connection: &'a Connection) -> Self {
         connection.msk().lock(false);
-        Self { connection, taken: true, _not_send: PhantomData }
+        Self {
+            connection,
+            taken: true,
+            _not_send: PhantomData,
+        }
     }
 
     /// A guard for ownership that the caller in C has.
@@ -142,7 +155,11 @@ impl<'a> Owned<'a> {
     /// for it is in use.
     #[inline]
     pub(crate) unsafe fn assume(connection: &'a Connection) -> Self {
-        Self { connection, taken: false, _not_send: PhantomData }
+        Self {
+            connection,
+            taken: false,
+            _not_send: PhantomData,
+        }
     }
 
     /// The connection whose socket is owned.

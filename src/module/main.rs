@@ -10,6 +10,7 @@ mod bindings;
 mod close;
 mod connection;
 mod crypto;
+mod early;
 mod handshake;
 mod kprobe;
 mod layout;
@@ -60,6 +61,11 @@ impl kernel::Module for MptcpRs {
         let proto_ops = proto_ops::Registration::new()?;
         let kprobe = kprobe::Registration::new()?;
         let net = net::Registration::new()?;
-        Ok(Self { _net: net, _kprobe: kprobe, _proto_ops: proto_ops, _subflow: subflow })
+        Ok(Self {
+            _net: net,
+            _kprobe: kprobe,
+            _proto_ops: proto_ops,
+            _subflow: subflow,
+        })
     }
 }

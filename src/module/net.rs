@@ -119,7 +119,12 @@ pub(crate) fn current_is_enabled() -> bool {
 #[inline]
 pub(crate) fn sees_incoming(sk: Sock) -> bool {
     // SAFETY: A socket keeps its namespace.
-    unsafe { (*state(sk.net())).incoming.registered.load(Ordering::Acquire) }
+    unsafe {
+        (*state(sk.net()))
+            .incoming
+            .registered
+            .load(Ordering::Acquire)
+    }
 }
 
 /// Lets the work look at the demands of `net` in `delay_ms` milliseconds.
@@ -182,7 +187,9 @@ pub(crate) fn on_listener_end(net: *mut bindings::net) {
 unsafe extern "C" fn serve(work: *mut bindings::work_struct) {
     // SAFETY: By the function's contract; `delayed_work` begins with its `work_struct`.
     unsafe {
-        let net = work.byte_sub(core::mem::offset_of!(Net, work)).cast::<Net>();
+        let net = work
+            .byte_sub(core::mem::offset_of!(Net, work))
+            .cast::<Net>();
         (*net).incoming.serve(&INCOMING, (*net).net);
         (*net).outgoing.serve(&OUTGOING, (*net).net);
     }
@@ -203,8 +210,7 @@ unsafe extern "C" fn on_enabled(
     // SAFETY: The table's data is the `enabled` of a namespace.
     let before = unsafe { core::ptr::read_volatile((*table).data.cast::<u8>()) };
     // SAFETY: The arguments are passed on as they came.
-    let result =
-        unsafe { bindings::proc_dou8vec_minmax(table, write, buffer, len, position) };
+    let result = unsafe { bindings::proc_dou8vec_minmax(table, write, buffer, len, position) };
     // SAFETY: As above.
     let after = unsafe { core::ptr::read_volatile((*table).data.cast::<u8>()) };
     if before != after {
@@ -236,7 +242,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
     // SAFETY: A zeroed `ctl_table` is valid; the fields set below make it a u8 in 0..=1 whose
     // data lives in the namespace's state, which outlives the table.
     let mut table = unsafe { KBox::<bindings::ctl_table>::new(core::mem::zeroed(), GFP_KERNEL) }?;
-    table.procname = c"enabled".as_ptr().cast();
+    table.procname = c"enabled".as_char_ptr();
     // SAFETY: `state` is this namespace's own memory.
     table.data = unsafe { addr_of_mut!((*state).enabled) }.cast();
     table.maxlen = 1;
@@ -252,7 +258,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
         bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).work), Some(serve));
         (*state).table = table;
         (*state).header =
-            bindings::register_net_sysctl_sz(net, c"net/mptcp_rs".as_ptr().cast(), table, 1);
+            bindings::register_net_sysctl_sz(net, c"net/mptcp_rs".as_char_ptr(), table, 1);
         if (*state).header.is_null() {
             drop(KBox::from_raw(table));
             return Err(ENOMEM);

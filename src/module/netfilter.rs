@@ -53,14 +53,30 @@ unsafe impl Sync for Hooks {}
 
 /// Incoming segments: in a namespace while it has subflows.
 pub(crate) static INCOMING: Hooks = Hooks(UnsafeCell::new([
-    entry(local_in, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
-    entry(local_in, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_IN),
+    entry(
+        local_in,
+        bindings::NFPROTO_IPV4,
+        bindings::nf_inet_hooks_NF_INET_LOCAL_IN,
+    ),
+    entry(
+        local_in,
+        bindings::NFPROTO_IPV6,
+        bindings::nf_inet_hooks_NF_INET_LOCAL_IN,
+    ),
 ]));
 
 /// Outgoing SYN-ACKs: in a namespace while it has listeners.
 pub(crate) static OUTGOING: Hooks = Hooks(UnsafeCell::new([
-    entry(local_out, bindings::NFPROTO_IPV4, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
-    entry(local_out, bindings::NFPROTO_IPV6, bindings::nf_inet_hooks_NF_INET_LOCAL_OUT),
+    entry(
+        local_out,
+        bindings::NFPROTO_IPV4,
+        bindings::nf_inet_hooks_NF_INET_LOCAL_OUT,
+    ),
+    entry(
+        local_out,
+        bindings::NFPROTO_IPV6,
+        bindings::nf_inet_hooks_NF_INET_LOCAL_OUT,
+    ),
 ]));
 
 impl Hooks {
@@ -185,9 +201,7 @@ unsafe extern "C" fn local_out(
     // any kind begins with `sock_common`.
     unsafe {
         let sk = (*skb).sk;
-        if !sk.is_null()
-            && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV
-        {
+        if !sk.is_null() && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV {
             if let Some(packet) = Skb::from_raw(skb) {
                 on_syn_ack(packet, sk, family(state));
             }
@@ -203,8 +217,7 @@ unsafe extern "C" fn local_out(
 /// `sk` is the request socket that the packet belongs to.
 unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, family: u32) {
     // SAFETY: By the function's contract; the request is busy sending this very packet.
-    let Some(terms) =
-        (unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) })
+    let Some(terms) = (unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) })
     else {
         return;
     };

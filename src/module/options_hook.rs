@@ -81,9 +81,9 @@ fn on_syn(ssk: Sock, packet: Skb) {
 fn on_reset(connection: &Connection, subflow: &Subflow) -> Option<MptcpOption<'static>> {
     match subflow.reset_option() {
         ResetOption::None => None,
-        ResetOption::Fastclose => {
-            Some(MptcpOption::MpFastclose(MpFastclose { receiver_key: connection.peer_key() }))
-        }
+        ResetOption::Fastclose => Some(MptcpOption::MpFastclose(MpFastclose {
+            receiver_key: connection.peer_key(),
+        })),
     }
 }
 
@@ -105,7 +105,10 @@ fn on_established(
     } else {
         None
     };
-    if !subflow.is_proven() {
+    // A DATA_FIN that has to wait for nothing goes out at once; every other repetition is
+    // MP_CAPABLE again, in case the third ACK was lost.
+    let urgent = mapping.is_none() && connection.data_fin().is_some();
+    if !(subflow.is_proven() || urgent && connection.stalls() % 2 == 0) {
         if let Some(option) = third_ack(connection, subflow, header, mapping, packet) {
             return Some(option);
         }
@@ -115,15 +118,25 @@ fn on_established(
         Some(mapping) => Some(dss_mapping(connection, mapping, header, packet)),
         None if header.payload == 0 => {
             return Some(MptcpOption::Dss(match connection.data_fin() {
-                Some(fin) => {
-                    Dss { data_fin: true, data_ack, mapping: Some(fin_mapping(connection, fin)) }
-                }
-                None => Dss { data_fin: false, data_ack, mapping: None },
+                Some(fin) => Dss {
+                    data_fin: true,
+                    data_ack,
+                    mapping: Some(fin_mapping(connection, fin)),
+                },
+                None => Dss {
+                    data_fin: false,
+                    data_ack,
+                    mapping: None,
+                },
             }));
         }
         None => None,
     };
-    Some(MptcpOption::Dss(Dss { data_fin: false, data_ack, mapping }))
+    Some(MptcpOption::Dss(Dss {
+        data_fin: false,
+        data_ack,
+        mapping,
+    }))
 }
 
 /// The client's MP_CAPABLE with both keys, which it repeats until the server's first DSS.
@@ -140,13 +153,19 @@ fn third_ack(
         None => Carrier::Ack,
         Some(mapping) if mapping.ssn() == SubflowSeq::new(1) => {
             let mapping = dss_mapping(connection, mapping, header, packet);
-            Carrier::FirstData { data_len: mapping.data_len, checksum: mapping.checksum }
+            Carrier::FirstData {
+                data_len: mapping.data_len,
+                checksum: mapping.checksum,
+            }
         }
         Some(_) => Carrier::LaterData,
     };
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let client = unsafe { subflow.client() };
-    client.as_ref()?.third_ack(carrier).map(MptcpOption::MpCapable)
+    client
+        .as_ref()?
+        .third_ack(carrier)
+        .map(MptcpOption::MpCapable)
 }
 
 /// A mapping as the option has it.
@@ -163,7 +182,12 @@ fn dss_mapping(
         let sum = packet.network_payload_sum(header.payload);
         dss_checksum(mapping.dsn(), mapping.ssn(), data_len, sum)
     });
-    DssMapping { dsn: DsnField::long(mapping.dsn()), ssn: mapping.ssn(), data_len, checksum }
+    DssMapping {
+        dsn: DsnField::long(mapping.dsn()),
+        ssn: mapping.ssn(),
+        data_len,
+        checksum,
+    }
 }
 
 /// A DATA_FIN without data: it takes one data sequence number and no byte of the subflow.
@@ -175,7 +199,9 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
         dsn: DsnField::long(fin),
         ssn,
         data_len: 1,
-        checksum: connection.uses_checksum().then(|| dss_checksum(fin, ssn, 1, 0)),
+        checksum: connection
+            .uses_checksum()
+            .then(|| dss_checksum(fin, ssn, 1, 0)),
     }
 }
 
@@ -196,7 +222,10 @@ fn announce_window(ssk: Sock, connection: &Connection, packet: Skb) {
 #[inline]
 fn insert(ssk: Sock, packet: Skb, option: &MptcpOption<'_>) {
     let mut bytes = [0; OPTIONS_MAX];
-    let Some(option) = option.emit_padded(&mut bytes).and_then(|len| bytes.get(..len)) else {
+    let Some(option) = option
+        .emit_padded(&mut bytes)
+        .and_then(|len| bytes.get(..len))
+    else {
         return;
     };
     packet.grow_options(0, option);

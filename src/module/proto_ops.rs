@@ -2,11 +2,8 @@
 
 //! The tables through which the system calls reach a socket, and the switches between them.
 //!
-//! A socket of ours begins as TCP's own socket with our [`early`] operations. Their only task is to
-//! notice what the socket becomes: once the handshake has failed, the socket gets TCP's operations
-//! and nothing of ours is left in its way; once it has succeeded, the application's `struct socket`
-//! is given the connection socket and the [`connected`] operations. A listener keeps the early
-//! operations, because `accept()` has to make the same choice for each child.
+//! A socket of ours begins as TCP's own socket with the operations of [`crate::early`] in front. A
+//! connection socket has the [`connected`] operations and protocol.
 //!
 //! C counterpart: net/mptcp/protocol.c (`mptcp_prot`, `mptcp_stream_ops`).
 
@@ -17,16 +14,15 @@ use crate::connection::{
     self,
     Connection, //
 };
+use crate::early;
 use crate::locks::{
     DataLock,
     Owned, //
 };
-use crate::net;
 use crate::rx;
 use crate::skb::Skb;
 use crate::sock::Sock;
 use crate::sockopt;
-use crate::subflow;
 use crate::tx;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -39,7 +35,6 @@ use kernel::prelude::*;
 
 /// The protocol number that leads `socket()` to us; applications never see it.
 pub(crate) const PROTOCOL: u16 = 261;
-const _: () = assert!((PROTOCOL as u32) < bindings::IPPROTO_MAX as u32 || PROTOCOL == 261);
 
 /// The tables of one address family.
 struct Family {
@@ -62,8 +57,10 @@ struct Tables(UnsafeCell<[Family; 2]>);
 unsafe impl Sync for Tables {}
 
 /// See [`Tables`].
-// SAFETY: Zeroes are NULL functions: valid and unused until `Registration::new` fills them.
-static TABLES: Tables = Tables(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+static TABLES: Tables = Tables(UnsafeCell::new(
+    // SAFETY: Zeroes are NULL functions: valid and unused until `Registration::new` fills them.
+    unsafe { core::mem::zeroed() },
+));
 
 /// The tables of an address family.
 fn family(family: u32) -> *mut Family {
@@ -76,8 +73,20 @@ fn family(family: u32) -> *mut Family {
     }
 }
 
+/// Our operations of sockets whose kind is not known yet.
+pub(crate) fn early_ops(number: u32) -> *mut bindings::proto_ops {
+    // SAFETY: Only the address is taken.
+    unsafe { &raw mut (*family(number)).early }
+}
+
+/// Our operations of connection sockets.
+pub(crate) fn connected_ops(number: u32) -> *const bindings::proto_ops {
+    // SAFETY: Only the address is taken.
+    unsafe { &raw const (*family(number)).connected }
+}
+
 /// TCP's operations of an address family.
-fn stream_ops(family: u32) -> *const bindings::proto_ops {
+pub(crate) fn stream_ops(family: u32) -> *const bindings::proto_ops {
     if family == bindings::AF_INET6 {
         &raw const bindings::inet6_stream_ops
     } else {
@@ -100,362 +109,16 @@ fn tcp_prot(family: u32) -> *mut bindings::proto {
 ///
 /// `sock` is in a system call, so its file holds it.
 #[inline]
-unsafe fn sock_of(sock: *mut bindings::socket) -> Option<Sock> {
+pub(crate) unsafe fn sock_of(sock: *mut bindings::socket) -> Option<Sock> {
     // SAFETY: By the function's contract; the socket lives as long as the file.
     unsafe { Sock::from_raw(core::ptr::read_volatile(&raw const (*sock).sk)) }
 }
 
-/// The kind of a `struct socket` as far as the handshake has shown it.
-#[derive(PartialEq, Eq)]
-enum Kind {
-    /// Not connected, connecting, or listening.
-    Early,
-    /// TCP's or a connection's: the operations have been switched.
-    Settled,
-}
-
-/// Switches the operations of `sock` if it has become known what it is.
-///
-/// # Safety
-///
-/// `sock` is in a system call.
-unsafe fn settle(sock: *mut bindings::socket) -> Kind {
-    // SAFETY: By the function's contract.
-    let Some(sk) = (unsafe { sock_of(sock) }) else {
-        return Kind::Early;
-    };
-    let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
-    let tables = family(sk.family());
-    // SAFETY: As above.
-    let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
-    // SAFETY: Only the address is taken.
-    if !core::ptr::eq(ops, unsafe { &raw const (*tables).early }) {
-        return Kind::Settled;
-    }
-    if let Some(subflow) = subflow::of(sk) {
-        // SAFETY: As above.
-        unsafe { adopt(sock, subflow.connection()) };
-        return Kind::Settled;
-    }
-    if sk.in_states(undecided) || af_ops::is_hooked(sk) {
-        return Kind::Early;
-    }
-    // SAFETY: As above.
-    unsafe { become_plain(sock, sk) };
-    Kind::Settled
-}
-
-/// Gives `sock` TCP's operations: nothing of ours stays in its way.
-///
-/// # Safety
-///
-/// `sock` is in a system call and its operations are the early ones, or it is being accepted.
-unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
-    let tables = family(sk.family());
-    // SAFETY: By the function's contract; another thread may do the same at the same time, and
-    // only one of them gives back the reference that the early operations hold on the module. The
-    // socket itself still holds one.
-    unsafe {
-        let ops = core::sync::atomic::AtomicPtr::from_ptr((&raw mut (*sock).ops).cast());
-        let early = (&raw mut (*tables).early).cast::<c_void>();
-        let plain = stream_ops(sk.family()).cast_mut().cast::<c_void>();
-        let order = core::sync::atomic::Ordering::AcqRel;
-        let relaxed = core::sync::atomic::Ordering::Relaxed;
-        if ops.compare_exchange(early, plain, order, relaxed).is_ok() {
-            bindings::mptcp_shim_module_put();
-        }
-    }
-}
-
-/// Gives the application's `struct socket` the connection socket in place of the subflow.
-///
-/// # Safety
-///
-/// `sock` holds the first subflow of `connection` and is in a system call.
-unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
-    if !connection.adopt() {
-        return;
-    }
-    let msk = connection.msk();
-    let tables = family(msk.family());
-    // SAFETY: `adopt` let only this thread in. The subflow keeps its pointer to the socket, as
-    // firewall rules by owner and accounting expect; its wake-ups are harmless.
-    unsafe {
-        bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
-        bindings::mptcp_shim_set_custom_sockopt(sock);
-        core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
-        core::ptr::write_volatile(&raw mut (*sock).ops, &raw const (*tables).connected);
-    }
-}
-
-/// Calls the operation that `sock` has now, with the arguments of the early one.
-macro_rules! forward {
-    ($sock:expr, $operation:ident, $($argument:expr),*) => {{
-        // SAFETY: The operations of a socket in a system call stay valid; settled sockets have
-        // TCP's or the connection's table, early ones are sent to TCP's.
-        unsafe {
-            let sock: *mut bindings::socket = $sock;
-            let table = if settle(sock) == Kind::Settled {
-                core::ptr::read_volatile(&raw const (*sock).ops)
-            } else {
-                stream_ops(sock_of(sock).map_or(bindings::AF_INET, Sock::family))
-            };
-            match (*table).$operation {
-                Some(function) => function($($argument),*),
-                None => EOPNOTSUPP.to_errno() as _,
-            }
-        }
-    }};
-}
-
-/// The operations of a socket whose kind is not known yet.
-///
-/// All are called by the socket layer from a system call that holds the socket's file.
-mod early {
-    use super::*;
-
-    /// Runs an operation that may end a listener, and counts it.
-    fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_int {
-        let Some(sk) = sk.filter(|sk| sk.state() == bindings::TCP_LISTEN) else {
-            return operation();
-        };
-        let net = sk.net();
-        // A closed socket may be gone afterwards.
-        sk.hold();
-        let result = operation();
-        if sk.state() != bindings::TCP_LISTEN && af_ops::is_hooked(sk) {
-            net::on_listener_end(net);
-        }
-        sk.put();
-        result
-    }
-
-    /// A socket is closed.
-    pub(super) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
-        // SAFETY: In a system call, the last one.
-        counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
-    }
-
-    /// `connect()`: the SYN will carry MP_CAPABLE.
-    pub(super) unsafe extern "C" fn connect(
-        sock: *mut bindings::socket,
-        address: *mut bindings::sockaddr_unsized,
-        len: c_int,
-        flags: c_int,
-    ) -> c_int {
-        // SAFETY: In a system call.
-        unsafe {
-            if settle(sock) == Kind::Early {
-                if let Some(sk) = sock_of(sock) {
-                    sk.lock(false);
-                    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
-                        af_ops::hook(sk);
-                    }
-                    sk.release();
-                }
-            }
-        }
-        // `connect(AF_UNSPEC)` ends a listener.
-        // SAFETY: In a system call.
-        let result = counting_listeners(unsafe { sock_of(sock) }, || {
-            forward!(sock, connect, sock, address, len, flags)
-        });
-        // SAFETY: In a system call.
-        unsafe { settle(sock) };
-        result
-    }
-
-    /// `listen()`: SYN-ACKs will carry MP_CAPABLE.
-    pub(super) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
-        // SAFETY: In a system call.
-        unsafe {
-            if settle(sock) == Kind::Early {
-                if let Some(sk) = sock_of(sock) {
-                    sk.lock(false);
-                    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
-                        af_ops::hook(sk);
-                    }
-                    sk.release();
-                }
-            }
-        }
-        // SAFETY: In a system call.
-        let sk = unsafe { sock_of(sock) }.filter(|sk| af_ops::is_hooked(*sk));
-        let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);
-        if let Some(sk) = sk.filter(|_| !was_listening) {
-            // Without the hook SYN-ACKs go out without our option: plain TCP.
-            net::on_listener_begin(sk.net());
-        }
-        let result = forward!(sock, listen, sock, backlog);
-        if let Some(sk) = sk.filter(|sk| !was_listening && sk.state() != bindings::TCP_LISTEN) {
-            net::on_listener_end(sk.net());
-        }
-        result
-    }
-
-    /// `accept()`: the new socket is a connection's or TCP's own.
-    pub(super) unsafe extern "C" fn accept(
-        sock: *mut bindings::socket,
-        new: *mut bindings::socket,
-        argument: *mut bindings::proto_accept_arg,
-    ) -> c_int {
-        let result = forward!(sock, accept, sock, new, argument);
-        if result == 0 {
-            // SAFETY: `new` has just received its socket and early operations.
-            unsafe {
-                if settle(new) == Kind::Early {
-                    if let Some(sk) = sock_of(new) {
-                        become_plain(new, sk);
-                    }
-                }
-            }
-        }
-        result
-    }
-
-    /// `poll()`.
-    pub(super) unsafe extern "C" fn poll(
-        file: *mut bindings::file,
-        sock: *mut bindings::socket,
-        wait: *mut bindings::poll_table_struct,
-    ) -> bindings::__poll_t {
-        forward!(sock, poll, file, sock, wait)
-    }
-
-    /// `getsockname()`, `getpeername()`.
-    pub(super) unsafe extern "C" fn getname(
-        sock: *mut bindings::socket,
-        address: *mut bindings::sockaddr,
-        peer: c_int,
-    ) -> c_int {
-        forward!(sock, getname, sock, address, peer)
-    }
-
-    /// `ioctl()`.
-    pub(super) unsafe extern "C" fn ioctl(
-        sock: *mut bindings::socket,
-        command: u32,
-        argument: usize,
-    ) -> c_int {
-        forward!(sock, ioctl, sock, command, argument)
-    }
-
-    /// `shutdown()`, which ends a listener.
-    pub(super) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int) -> c_int {
-        // SAFETY: In a system call.
-        counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, shutdown, sock, how))
-    }
-
-    /// `setsockopt()`.
-    pub(super) unsafe extern "C" fn setsockopt(
-        sock: *mut bindings::socket,
-        level: c_int,
-        name: c_int,
-        value: bindings::sockptr_t,
-        len: u32,
-    ) -> c_int {
-        forward!(sock, setsockopt, sock, level, name, value, len)
-    }
-
-    /// `getsockopt()`.
-    pub(super) unsafe extern "C" fn getsockopt(
-        sock: *mut bindings::socket,
-        level: c_int,
-        name: c_int,
-        value: *mut kernel::ffi::c_char,
-        len: *mut c_int,
-    ) -> c_int {
-        forward!(sock, getsockopt, sock, level, name, value, len)
-    }
-
-    /// Waits until a handshake under way has ended, as TCP's own calls would.
-    unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
-        // SAFETY: In a system call; the socket is owned while its state is looked at.
-        unsafe {
-            let Some(sk) = sock_of(sock) else {
-                return 0;
-            };
-            if !sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV)
-                || (nonblocking && !sending)
-            {
-                return 0;
-            }
-            sk.lock(false);
-            let mut result = 0;
-            if sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV) {
-                let mut timeout = bindings::mptcp_shim_sock_sndtimeo(sk.as_ptr(), nonblocking);
-                result = bindings::sk_stream_wait_connect(sk.as_ptr(), &mut timeout);
-            }
-            sk.release();
-            result
-        }
-    }
-
-    /// `send()` and its relatives.
-    pub(super) unsafe extern "C" fn sendmsg(
-        sock: *mut bindings::socket,
-        message: *mut bindings::msghdr,
-        len: usize,
-    ) -> c_int {
-        // SAFETY: In a system call.
-        let flags = unsafe { (*message).msg_flags };
-        // SAFETY: In a system call.
-        let result =
-            unsafe { wait_connected(sock, flags & bindings::MSG_DONTWAIT != 0, true) };
-        if result != 0 {
-            return result;
-        }
-        forward!(sock, sendmsg, sock, message, len)
-    }
-
-    /// `recv()` and its relatives.
-    pub(super) unsafe extern "C" fn recvmsg(
-        sock: *mut bindings::socket,
-        message: *mut bindings::msghdr,
-        len: usize,
-        flags: c_int,
-    ) -> c_int {
-        // CAST: Flags are bits.
-        let nonblocking = flags as u32 & bindings::MSG_DONTWAIT != 0;
-        // SAFETY: In a system call.
-        let result = unsafe { wait_connected(sock, nonblocking, false) };
-        if result != 0 {
-            return result;
-        }
-        forward!(sock, recvmsg, sock, message, len, flags)
-    }
-
-    /// `splice()` from the socket.
-    pub(super) unsafe extern "C" fn splice_read(
-        sock: *mut bindings::socket,
-        position: *mut bindings::loff_t,
-        pipe: *mut bindings::pipe_inode_info,
-        len: usize,
-        flags: u32,
-    ) -> isize {
-        // SAFETY: In a system call.
-        let result = unsafe { wait_connected(sock, flags & bindings::SPLICE_F_NONBLOCK != 0, false) };
-        if result != 0 {
-            return result as isize;
-        }
-        forward!(sock, splice_read, sock, position, pipe, len, flags)
-    }
-
-    /// `splice()` to the socket has nothing more to come.
-    pub(super) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
-        // SAFETY: In a system call.
-        unsafe {
-            if settle(sock) == Kind::Settled {
-                let table = core::ptr::read_volatile(&raw const (*sock).ops);
-                if let Some(function) = (*table).splice_eof {
-                    function(sock);
-                }
-            }
-        }
-    }
-}
-
 /// The protocol of connection sockets: called by the socket layer with the connection socket.
+#[expect(
+    clippy::missing_safety_doc,
+    reason = "all share the contract of `connection` below"
+)]
 mod connected {
     use super::*;
 
@@ -648,6 +311,8 @@ pub(crate) fn clone_for_connection(ssk: Sock) -> Result<Sock> {
         }
         let tables = family(ssk.family());
         bindings::mptcp_shim_module_get();
+        // `sk_clone` makes sockets for new peers, to which the priority does not pass on.
+        (*raw).sk_priority = (*ssk.as_ptr()).sk_priority;
         (*raw).__sk_common.skc_prot = &raw mut (*tables).connection;
         (*raw).sk_prot_creator = &raw mut (*tables).connection;
         (*raw).sk_backlog_rcv = Some(connected::backlog_rcv);

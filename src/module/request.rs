@@ -44,8 +44,9 @@ static TABLES: Tables = Tables {
 pub(crate) unsafe fn init() {
     // SAFETY: By the contract nobody else reads or writes; the kernel's tables are never freed.
     unsafe {
-        for (index, original) in
-            [bindings::tcp_prot.rsk_prot, bindings::tcpv6_prot.rsk_prot].into_iter().enumerate()
+        for (index, original) in [bindings::tcp_prot.rsk_prot, bindings::tcpv6_prot.rsk_prot]
+            .into_iter()
+            .enumerate()
         {
             for terms in 0..2 {
                 core::ptr::copy_nonoverlapping(original, copy(index, terms), 1);
@@ -58,7 +59,11 @@ pub(crate) unsafe fn init() {
 /// The address of one copy.
 fn copy(family: usize, terms: usize) -> *mut Operations {
     // CAST: The array of arrays as its elements, row by row.
-    TABLES.copies.get().cast::<Operations>().wrapping_add((family % 2) * 2 + terms % 2)
+    TABLES
+        .copies
+        .get()
+        .cast::<Operations>()
+        .wrapping_add((family % 2) * 2 + terms % 2)
 }
 
 /// The secret of server keys.
@@ -117,7 +122,10 @@ pub(crate) unsafe fn terms(request: *mut bindings::request_sock) -> Option<(Term
     // SAFETY: By the function's contract.
     let ops = unsafe { addr_of!((*request).rsk_ops).read() };
     let index = (0..4).find(|index| core::ptr::eq(copy(index / 2, index % 2), ops))?;
-    let terms = Terms { checksum: index % 2 == 1, no_joins: false };
+    let terms = Terms {
+        checksum: index % 2 == 1,
+        no_joins: false,
+    };
     // SAFETY: By the function's contract; a TCP request, as only those are marked.
     Some((terms, unsafe { bindings::mptcp_shim_request_isn(request) }))
 }

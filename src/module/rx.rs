@@ -101,7 +101,10 @@ unsafe impl Send for OutOfOrder {}
 impl OutOfOrder {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
-        Self { pieces: KVec::new(), memory: 0 }
+        Self {
+            pieces: KVec::new(),
+            memory: 0,
+        }
     }
 
     /// Memory of the buffers, in bytes.
@@ -114,9 +117,14 @@ impl OutOfOrder {
     fn insert(&mut self, piece: Piece) -> Result<(), Skb> {
         let skb = piece.skb;
         let memory = skb.truesize();
-        let at = self.pieces.iter().rposition(|other| other.dsn.at_or_before(piece.dsn));
+        let at = self
+            .pieces
+            .iter()
+            .rposition(|other| other.dsn.at_or_before(piece.dsn));
         let at = at.map_or(0, |before| before + 1);
-        if self.pieces.reserve(1, GFP_ATOMIC).is_err() || self.pieces.insert_within_capacity(at, piece).is_err() {
+        if self.pieces.reserve(1, GFP_ATOMIC).is_err()
+            || self.pieces.insert_within_capacity(at, piece).is_err()
+        {
             return Err(skb);
         }
         self.memory = self.memory.saturating_add(memory);
@@ -194,7 +202,15 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             part
         };
         piece.orphan();
-        events |= deliver(&mut data, Piece { dsn: mapping.dsn(), len: take, offset, skb: piece });
+        events |= deliver(
+            &mut data,
+            Piece {
+                dsn: mapping.dsn(),
+                len: take,
+                offset,
+                skb: piece,
+            },
+        );
     }
     // SAFETY: The data lock is held, and `mapping_of` keeps no reference.
     unsafe { subflow.receive() }.prune(subflow.peer_ssn(ssk.copied_seq()));
@@ -226,10 +242,17 @@ fn mapping_of(
 /// Bytes without a mapping have their turn: what RFC 8684, Section 3.7 makes of it.
 fn unmapped(connection: &Connection, subflow: &Subflow) -> Reaction {
     let reaction = decide(
-        if subflow.is_proven() { Event::MappingOverdue } else { Event::DataWithoutMapping },
+        if subflow.is_proven() {
+            Event::MappingOverdue
+        } else {
+            Event::DataWithoutMapping
+        },
         situation(connection, subflow),
     );
-    if matches!(reaction, Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping) {
+    if matches!(
+        reaction,
+        Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
+    ) {
         connection.fall_back();
     }
     reaction
@@ -260,7 +283,9 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
             connection.edge()
         };
         match place(rcv_nxt, end, piece.dsn, piece.len) {
-            Placement::InOrder { skip, take } => events |= deliver_in_order(data, &piece, skip, take),
+            Placement::InOrder { skip, take } => {
+                events |= deliver_in_order(data, &piece, skip, take)
+            }
             Placement::OutOfOrder { .. } => {
                 // CAST: Buffer sizes are positive.
                 let limit = connection.msk().rcvbuf() as u32;
@@ -299,7 +324,9 @@ fn deliver_in_order(data: &mut DataLock<'_>, piece: &Piece, skip: u32, take: u32
         let _ = piece.skb.trim(piece.offset.wrapping_add(len));
     }
     let start = piece.dsn.low32().wrapping_sub(piece.offset);
-    piece.skb.set_data_range(start, piece.dsn.low32().wrapping_add(len));
+    piece
+        .skb
+        .set_data_range(start, piece.dsn.low32().wrapping_add(len));
     connection.set_rcv_nxt(data.proto.rcv_nxt());
     if data.is_owner() {
         append(msk, piece.skb);
@@ -408,11 +435,19 @@ pub(crate) fn on_segment(
                 seen = true;
                 events |= on_dss(ssk, subflow, &mut data, header, &dss);
             }
-            MptcpOption::MpCapable(MpCapable::AckData { sender_key, data_len, .. }) => {
+            MptcpOption::MpCapable(MpCapable::AckData {
+                sender_key,
+                data_len,
+                ..
+            }) => {
                 seen = true;
                 if sender_key == connection.peer_key() {
                     let dsn = connection.peer_idsn().advance(1);
-                    remember(ssk, subflow, Mapping::new(SubflowSeq::new(1), dsn, data_len.into()));
+                    remember(
+                        ssk,
+                        subflow,
+                        Mapping::new(SubflowSeq::new(1), dsn, data_len.into()),
+                    );
                 }
             }
             MptcpOption::MpFastclose(fastclose) => {
@@ -428,7 +463,10 @@ pub(crate) fn on_segment(
     }
     if !seen && !subflow.is_proven() {
         let reaction = decide(Event::AckWithoutDss, situation(connection, subflow));
-        if matches!(reaction, Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping) {
+        if matches!(
+            reaction,
+            Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
+        ) {
             connection.fall_back();
         }
     }
@@ -476,7 +514,11 @@ fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
     if passed < BEHIND {
         let ack = una.advance(u64::from(passed));
         let window = u32::from(header.window) << ssk.snd_wscale();
-        let ack = if ack.after(data.proto.snd_nxt()) { data.proto.snd_nxt() } else { ack };
+        let ack = if ack.after(data.proto.snd_nxt()) {
+            data.proto.snd_nxt()
+        } else {
+            ack
+        };
         let events = on_data_ack(&mut data, ack, window);
         if events != 0 {
             data.publish(events);
@@ -504,7 +546,10 @@ fn on_dss(
         return events;
     };
     if mapping.is_infinite() {
-        let reaction = decide(Event::InfiniteMapping, situation(data.connection(), subflow));
+        let reaction = decide(
+            Event::InfiniteMapping,
+            situation(data.connection(), subflow),
+        );
         if reaction == Reaction::FallBackToTcp {
             data.connection().fall_back();
         }

@@ -133,7 +133,10 @@ impl Skb {
         let skb = self.as_ptr();
         // SAFETY: Exclusive use by the type invariant; the IP layer has set the transport header.
         let offset = unsafe {
-            (*skb).head.add(usize::from(self.transport_header())).offset_from((*skb).data)
+            (*skb)
+                .head
+                .add(usize::from(self.transport_header()))
+                .offset_from((*skb).data)
         };
         let offset = usize::try_from(offset).ok()?;
         self.pull(offset + TCP_HEADER)?;
@@ -271,15 +274,13 @@ impl Skb {
         // that others share is copied first.
         // CAST: All lengths are at most some hundred bytes.
         unsafe {
-            if new > old {
-                let more = new - old;
+            if let Some(more @ 1..) = new.checked_sub(old) {
                 if bindings::mptcp_shim_skb_cow_head(skb, more as u32) != 0 {
                     return false;
                 }
                 bindings::mptcp_shim_skb_push(skb, more as u32);
                 core::ptr::copy((*skb).data.add(more), (*skb).data, below + TCP_HEADER);
-            } else if new < old {
-                let less = old - new;
+            } else if let Some(less @ 1..) = old.checked_sub(new) {
                 core::ptr::copy((*skb).data, (*skb).data.add(less), below + TCP_HEADER);
                 bindings::mptcp_shim_skb_pull(skb, less as u32);
             }
@@ -293,14 +294,26 @@ impl Skb {
     fn transport_header(self) -> u16 {
         // SAFETY: Exclusive use by the type invariant; both members of the union are the same
         // headers.
-        unsafe { (*self.as_ptr()).__bindgen_anon_4.headers.as_ref().transport_header }
+        unsafe {
+            (*self.as_ptr())
+                .__bindgen_anon_4
+                .headers
+                .as_ref()
+                .transport_header
+        }
     }
 
     /// Offset of the IP header from the start of the buffer.
     #[inline]
     fn network_header(self) -> u16 {
         // SAFETY: As for `transport_header`.
-        unsafe { (*self.as_ptr()).__bindgen_anon_4.headers.as_ref().network_header }
+        unsafe {
+            (*self.as_ptr())
+                .__bindgen_anon_4
+                .headers
+                .as_ref()
+                .network_header
+        }
     }
 
     /// Bytes of the IP header of a packet that has one.

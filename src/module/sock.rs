@@ -290,11 +290,7 @@ impl Sock {
     /// # Locking
     ///
     /// The socket is owned.
-    pub(crate) fn set_ulp(
-        self,
-        ops: *const bindings::tcp_ulp_ops,
-        data: *mut core::ffi::c_void,
-    ) {
+    pub(crate) fn set_ulp(self, ops: *const bindings::tcp_ulp_ops, data: *mut core::ffi::c_void) {
         write!((*self.icsk()).icsk_ulp_data, data);
         fence(Ordering::Release);
         write!((*self.icsk()).icsk_ulp_ops, ops);

@@ -30,10 +30,16 @@ enum Scope {
 /// Where the option `name` of `level` belongs.
 fn scope(level: u32, name: u32) -> Scope {
     match (level, name) {
-        (bindings::SOL_SOCKET, bindings::SO_RCVLOWAT | bindings::SO_RCVBUF | bindings::SO_RCVBUFFORCE) => Scope::Connection,
+        (
+            bindings::SOL_SOCKET,
+            bindings::SO_RCVLOWAT | bindings::SO_RCVBUF | bindings::SO_RCVBUFFORCE,
+        ) => Scope::Connection,
         (
             bindings::SOL_TCP,
-            bindings::TCP_ULP | bindings::TCP_REPAIR | bindings::TCP_MD5SIG | bindings::TCP_AO_ADD_KEY,
+            bindings::TCP_ULP
+            | bindings::TCP_REPAIR
+            | bindings::TCP_MD5SIG
+            | bindings::TCP_AO_ADD_KEY,
         ) => Scope::Refused,
         (bindings::SOL_TCP, bindings::TCP_INQ) => Scope::Connection,
         _ => Scope::Both,
@@ -152,10 +158,17 @@ pub(crate) unsafe extern "C" fn getsockopt(
         _ => msk,
     };
     // SAFETY: By the function's contract; both are TCP sockets.
-    unsafe {
+    let result = unsafe {
         match (*tcp_prot(asked)).getsockopt {
             Some(function) => function(asked.as_ptr(), level, name, value, len),
             None => ENOPROTOOPT.to_errno(),
         }
+    };
+    // CAST: As in `setsockopt`.
+    if result == 0 && (level as u32, name as u32) == (bindings::SOL_TCP, bindings::TCP_INFO) {
+        // The first byte is the state: the application asks for the connection's.
+        // SAFETY: TCP has just written to the application's buffer.
+        return unsafe { bindings::mptcp_shim_put_state(value, len, msk.as_ptr()) };
     }
+    result
 }

@@ -100,7 +100,8 @@ static mut ULP: bindings::tcp_ulp_ops = {
     let name = b"mptcp_rs";
     let mut index = 0;
     while index < name.len() {
-        ops.name[index] = name[index] as _;
+        // CAST: ASCII.
+        ops.name[index] = name[index] as kernel::ffi::c_char;
         index += 1;
     }
     ops
@@ -278,6 +279,10 @@ impl Subflow {
     ///
     /// The subflow is owned, and no other reference to the handshake is in use.
     #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock named above makes the reference unique"
+    )]
     pub(crate) unsafe fn client(&self) -> &mut Option<Client> {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.client.get() }
@@ -289,6 +294,10 @@ impl Subflow {
     ///
     /// The subflow is owned, and no other reference to the map is in use.
     #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock named above makes the reference unique"
+    )]
     pub(crate) unsafe fn transmit(&self) -> &mut TransmitMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.transmit.get() }
@@ -300,6 +309,10 @@ impl Subflow {
     ///
     /// The connection's data lock is held, and no other reference to the map is in use.
     #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the lock named above makes the reference unique"
+    )]
     pub(crate) unsafe fn receive(&self) -> &mut ReceiveMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.receive.get() }
@@ -418,7 +431,11 @@ unsafe extern "C" fn state_change(sk: *mut bindings::sock) {
 /// As for [`on_event`].
 unsafe extern "C" fn error_report(sk: *mut bindings::sock) {
     // SAFETY: Passed on.
-    unsafe { on_event(sk, |ssk, subflow| subflow.connection().on_subflow_state(ssk)) };
+    unsafe {
+        on_event(sk, |ssk, subflow| {
+            subflow.connection().on_subflow_state(ssk)
+        })
+    };
 }
 
 /// The name of the protocol, while it lives.

@@ -85,7 +85,13 @@ unsafe impl Send for SendQueue {}
 impl SendQueue {
     /// An empty queue whose next byte has number `dsn`.
     pub(crate) fn new(dsn: DataSeq) -> Self {
-        Self { chunks: KVec::new(), first: 0, cursor: 0, nxt: dsn, end: dsn }
+        Self {
+            chunks: KVec::new(),
+            first: 0,
+            cursor: 0,
+            nxt: dsn,
+            end: dsn,
+        }
     }
 
     /// Whether bytes wait to be handed to a subflow.
@@ -135,16 +141,22 @@ impl SendQueue {
         let index = self.chunks.len().wrapping_sub(1);
         match self.chunks.get_mut(index) {
             Some(last)
-                if index >= self.first
-                    && last.page == page
-                    && last.offset + last.len == offset =>
+                if index >= self.first && last.page == page && last.offset + last.len == offset =>
             {
                 last.len += len;
                 self.cursor = self.cursor.min(index);
             }
             _ => {
                 self.reserve()?;
-                self.chunks.push(Chunk { page, offset, len, dsn }, GFP_KERNEL)?;
+                self.chunks.push(
+                    Chunk {
+                        page,
+                        offset,
+                        len,
+                        dsn,
+                    },
+                    GFP_KERNEL,
+                )?;
                 // SAFETY: The fragment that the bytes lie in holds the page.
                 unsafe { bindings::mptcp_shim_get_page(page) };
             }
@@ -199,9 +211,11 @@ impl SendQueue {
     fn next_pages(&mut self, max: u64, pages: &mut [bindings::bio_vec; PAGES]) -> (usize, u64) {
         let (mut count, mut bytes) = (0, 0);
         let mut dsn = self.nxt;
-        while self.chunks.get(self.cursor).is_some_and(|chunk| {
-            chunk.dsn.advance(u64::from(chunk.len)).at_or_before(dsn)
-        }) {
+        while self
+            .chunks
+            .get(self.cursor)
+            .is_some_and(|chunk| chunk.dsn.advance(u64::from(chunk.len)).at_or_before(dsn))
+        {
             self.cursor += 1;
         }
         for chunk in self.chunks.get(self.cursor..).unwrap_or_default() {
@@ -209,7 +223,7 @@ impl SendQueue {
                 break;
             };
             let skip = dsn.distance_from(chunk.dsn);
-            let left = u64::from(chunk.len).checked_sub(skip).unwrap_or(0);
+            let left = u64::from(chunk.len).saturating_sub(skip);
             let len = left.min(max.saturating_sub(bytes));
             if len == 0 {
                 break;
@@ -267,7 +281,10 @@ impl TransmitMap {
             Err(InsertError::Full) => {
                 let more = storage(self.assigned.capacity() * 2)?;
                 let _ = self.assigned.replace_storage(more);
-                self.assigned.insert(mapping).map(|_| ()).map_err(|_| ENOMEM)
+                self.assigned
+                    .insert(mapping)
+                    .map(|_| ())
+                    .map_err(|_| ENOMEM)
             }
             Err(_) => Err(EINVAL),
         }
@@ -326,7 +343,11 @@ impl TransmitMap {
 /// # Errors
 ///
 /// TCP's: `EPIPE` after shutdown, `EAGAIN`, `ERESTARTSYS`/`EINTR`, `EFAULT`, the socket's error.
-pub(crate) fn send(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize) -> Result<usize> {
+pub(crate) fn send(
+    owned: &mut Owned<'_>,
+    message: *mut bindings::msghdr,
+    len: usize,
+) -> Result<usize> {
     let msk = owned.connection().msk();
     // SAFETY: `message` is the caller's, for the duration of the system call.
     let flags = unsafe { (*message).msg_flags };
@@ -335,6 +356,8 @@ pub(crate) fn send(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: u
         bindings::mptcp_shim_sk_clear_async_nospace(msk.as_ptr());
         bindings::mptcp_shim_sock_sndtimeo(msk.as_ptr(), flags & bindings::MSG_DONTWAIT != 0)
     };
+    // SAFETY: A live, owned socket.
+    let notice = unsafe { bindings::mptcp_shim_zerocopy_begin(msk.as_ptr(), flags, len) };
     let mut copied = 0;
     let result = loop {
         if copied == len {
@@ -366,6 +389,8 @@ pub(crate) fn send(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: u
         }
     };
     push(owned, flags);
+    // SAFETY: What `mptcp_shim_zerocopy_begin` returned, used once.
+    unsafe { bindings::mptcp_shim_zerocopy_end(notice, copied != 0) };
     match result {
         Err(error) if copied == 0 => {
             // SAFETY: A live, owned socket; turns EPIPE into the socket's error and the signal.
@@ -451,7 +476,9 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     let mut pages: [bindings::bio_vec; PAGES] = unsafe { core::mem::zeroed() };
     loop {
         let room = window_room(owned, connection);
-        let (count, bytes) = owned.queue().next_pages(core::cmp::min(room, BURST), &mut pages);
+        let (count, bytes) = owned
+            .queue()
+            .next_pages(core::cmp::min(room, BURST), &mut pages);
         if bytes == 0 {
             break;
         }

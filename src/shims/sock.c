@@ -266,3 +266,33 @@ void mptcp_shim_spin_unlock_bh(spinlock_t *lock)
 {
 	spin_unlock_bh(lock);
 }
+
+/* MSG_ZEROCOPY: the data is copied all the same, and the notice that the caller waits for says so. */
+struct ubuf_info *mptcp_shim_zerocopy_begin(struct sock *sk, unsigned int flags, size_t size)
+{
+	if (!(flags & MSG_ZEROCOPY) || !size || !sock_flag(sk, SOCK_ZEROCOPY))
+		return NULL;
+	return msg_zerocopy_realloc(sk, size, NULL, false);
+}
+
+void mptcp_shim_zerocopy_end(struct ubuf_info *uarg, bool sent)
+{
+	if (!uarg)
+		return;
+	if (!sent) {
+		msg_zerocopy_put_abort(uarg, true);
+		return;
+	}
+	uarg_to_msgzc(uarg)->zerocopy = 0;
+	net_zcopy_put(uarg);
+}
+
+/* Replaces tcpi_state, the first byte of struct tcp_info, in the application's buffer. */
+int mptcp_shim_put_state(char __user *value, int __user *len, const struct sock *sk)
+{
+	int size;
+
+	if (get_user(size, len))
+		return -EFAULT;
+	return size > 0 ? put_user((char)sk->sk_state, value) : 0;
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations of a socket whose kind is not known yet: TCP's, or a connection's.
+//!
+//! Their only task is to notice what the socket becomes. Once the handshake has failed, the socket
+//! gets TCP's operations and nothing of ours is left in its way; once it has succeeded, the
+//! application's `struct socket` is given the connection socket and its operations. A listener
+//! keeps the early operations, because `accept()` has to make the same choice for each child.
+//!
+//! All functions are called by the socket layer from a system call that holds the socket's file,
+//! which is the safety contract of each of them.
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "the contract is the same for all: see above"
+)]
+
+use crate::af_ops;
+use crate::bindings;
+use crate::connection::Connection;
+use crate::net;
+use crate::proto_ops::{
+    connected_ops,
+    early_ops,
+    sock_of,
+    stream_ops, //
+};
+use crate::sock::Sock;
+use crate::sockopt;
+use crate::subflow;
+use core::ffi::c_void;
+use kernel::ffi::c_int;
+
+/// The kind of a `struct socket` as far as the handshake has shown it.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// Not connected, connecting, or listening.
+    Early,
+    /// TCP's or a connection's: the operations have been switched.
+    Settled,
+}
+
+/// Switches the operations of `sock` if it has become known what it is.
+///
+/// # Safety
+///
+/// `sock` is in a system call.
+unsafe fn settle(sock: *mut bindings::socket) -> Kind {
+    // SAFETY: By the function's contract.
+    let Some(sk) = (unsafe { sock_of(sock) }) else {
+        return Kind::Early;
+    };
+    let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
+    // SAFETY: As above.
+    let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
+    if !core::ptr::eq(ops, early_ops(sk.family())) {
+        return Kind::Settled;
+    }
+    if let Some(subflow) = subflow::of(sk) {
+        // SAFETY: As above.
+        unsafe { adopt(sock, subflow.connection()) };
+        return Kind::Settled;
+    }
+    if sk.in_states(undecided) || af_ops::is_hooked(sk) {
+        return Kind::Early;
+    }
+    // SAFETY: As above.
+    unsafe { become_plain(sock, sk) };
+    Kind::Settled
+}
+
+/// Gives `sock` TCP's operations: nothing of ours stays in its way.
+///
+/// # Safety
+///
+/// `sock` is in a system call and its operations are the early ones, or it is being accepted.
+unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
+    // SAFETY: By the function's contract; another thread may do the same at the same time, and
+    // only one of them gives back the reference that the early operations hold on the module. The
+    // socket itself still holds one.
+    unsafe {
+        let ops = core::sync::atomic::AtomicPtr::from_ptr((&raw mut (*sock).ops).cast());
+        let early = early_ops(sk.family()).cast::<c_void>();
+        let plain = stream_ops(sk.family()).cast_mut().cast::<c_void>();
+        let order = core::sync::atomic::Ordering::AcqRel;
+        let relaxed = core::sync::atomic::Ordering::Relaxed;
+        if ops.compare_exchange(early, plain, order, relaxed).is_ok() {
+            bindings::mptcp_shim_module_put();
+        }
+    }
+}
+
+/// Gives the application's `struct socket` the connection socket in place of the subflow.
+///
+/// # Safety
+///
+/// `sock` holds the first subflow of `connection` and is in a system call.
+unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
+    if !connection.adopt() {
+        return;
+    }
+    let msk = connection.msk();
+    // SAFETY: `adopt` let only this thread in. The subflow keeps its pointer to the socket, as
+    // firewall rules by owner and accounting expect; its wake-ups are harmless.
+    unsafe {
+        bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
+        bindings::mptcp_shim_set_custom_sockopt(sock);
+        core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
+        core::ptr::write_volatile(&raw mut (*sock).ops, connected_ops(msk.family()));
+    }
+}
+
+/// Calls the operation that `sock` has now, with the arguments of the early one.
+macro_rules! forward {
+    ($sock:expr, $operation:ident, $($argument:expr),*) => {{
+        // SAFETY: The operations of a socket in a system call stay valid; settled sockets have
+        // TCP's or the connection's table, early ones are sent to TCP's.
+        unsafe {
+            let sock: *mut bindings::socket = $sock;
+            let table = if settle(sock) == Kind::Settled {
+                core::ptr::read_volatile(&raw const (*sock).ops)
+            } else {
+                stream_ops(sock_of(sock).map_or(bindings::AF_INET, Sock::family))
+            };
+            match (*table).$operation {
+                Some(function) => function($($argument),*),
+                // TCP's tables lack none of the operations used here.
+                None => Default::default(),
+            }
+        }
+    }};
+}
+
+/// Runs an operation that may end a listener, and counts it.
+fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_int {
+    let Some(sk) = sk.filter(|sk| sk.state() == bindings::TCP_LISTEN) else {
+        return operation();
+    };
+    let net = sk.net();
+    // A closed socket may be gone afterwards.
+    sk.hold();
+    let result = operation();
+    if sk.state() != bindings::TCP_LISTEN && af_ops::is_hooked(sk) {
+        net::on_listener_end(net);
+    }
+    sk.put();
+    result
+}
+
+/// A socket is closed.
+pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
+    // SAFETY: In a system call, the last one.
+    counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
+}
+
+/// `connect()`: the SYN will carry MP_CAPABLE.
+pub(crate) unsafe extern "C" fn connect(
+    sock: *mut bindings::socket,
+    address: *mut bindings::sockaddr_unsized,
+    len: c_int,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: In a system call.
+    unsafe {
+        if settle(sock) == Kind::Early {
+            if let Some(sk) = sock_of(sock) {
+                sk.lock(false);
+                if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+                    af_ops::hook(sk);
+                }
+                sk.release();
+            }
+        }
+    }
+    // `connect(AF_UNSPEC)` ends a listener.
+    // SAFETY: In a system call.
+    let result = counting_listeners(unsafe { sock_of(sock) }, || {
+        forward!(sock, connect, sock, address, len, flags)
+    });
+    // SAFETY: In a system call.
+    unsafe { settle(sock) };
+    result
+}
+
+/// `listen()`: SYN-ACKs will carry MP_CAPABLE.
+pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
+    // SAFETY: In a system call.
+    unsafe {
+        if settle(sock) == Kind::Early {
+            if let Some(sk) = sock_of(sock) {
+                sk.lock(false);
+                if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+                    af_ops::hook(sk);
+                }
+                sk.release();
+            }
+        }
+    }
+    // SAFETY: In a system call.
+    let sk = unsafe { sock_of(sock) }.filter(|sk| af_ops::is_hooked(*sk));
+    let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);
+    if let Some(sk) = sk.filter(|_| !was_listening) {
+        // Without the hook SYN-ACKs go out without our option: plain TCP.
+        net::on_listener_begin(sk.net());
+    }
+    let result = forward!(sock, listen, sock, backlog);
+    if let Some(sk) = sk.filter(|sk| !was_listening && sk.state() != bindings::TCP_LISTEN) {
+        net::on_listener_end(sk.net());
+    }
+    result
+}
+
+/// `accept()`: the new socket is a connection's or TCP's own.
+pub(crate) unsafe extern "C" fn accept(
+    sock: *mut bindings::socket,
+    new: *mut bindings::socket,
+    argument: *mut bindings::proto_accept_arg,
+) -> c_int {
+    let result = forward!(sock, accept, sock, new, argument);
+    if result == 0 {
+        // SAFETY: `new` has just received its socket and early operations.
+        unsafe {
+            if settle(new) == Kind::Early {
+                if let Some(sk) = sock_of(new) {
+                    become_plain(new, sk);
+                }
+            }
+        }
+    }
+    result
+}
+
+/// `poll()`.
+pub(crate) unsafe extern "C" fn poll(
+    file: *mut bindings::file,
+    sock: *mut bindings::socket,
+    wait: *mut bindings::poll_table_struct,
+) -> bindings::__poll_t {
+    forward!(sock, poll, file, sock, wait)
+}
+
+/// `getsockname()`, `getpeername()`.
+pub(crate) unsafe extern "C" fn getname(
+    sock: *mut bindings::socket,
+    address: *mut bindings::sockaddr,
+    peer: c_int,
+) -> c_int {
+    forward!(sock, getname, sock, address, peer)
+}
+
+/// `ioctl()`.
+pub(crate) unsafe extern "C" fn ioctl(
+    sock: *mut bindings::socket,
+    command: u32,
+    argument: usize,
+) -> c_int {
+    forward!(sock, ioctl, sock, command, argument)
+}
+
+/// `shutdown()`, which ends a listener.
+pub(crate) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int) -> c_int {
+    // SAFETY: In a system call.
+    counting_listeners(unsafe { sock_of(sock) }, || {
+        forward!(sock, shutdown, sock, how)
+    })
+}
+
+/// `setsockopt()`.
+pub(crate) unsafe extern "C" fn setsockopt(
+    sock: *mut bindings::socket,
+    level: c_int,
+    name: c_int,
+    value: bindings::sockptr_t,
+    len: u32,
+) -> c_int {
+    forward!(sock, setsockopt, sock, level, name, value, len)
+}
+
+/// `getsockopt()`.
+pub(crate) unsafe extern "C" fn getsockopt(
+    sock: *mut bindings::socket,
+    level: c_int,
+    name: c_int,
+    value: *mut kernel::ffi::c_char,
+    len: *mut c_int,
+) -> c_int {
+    forward!(sock, getsockopt, sock, level, name, value, len)
+}
+
+/// Waits until a handshake under way has ended, as TCP's own calls would.
+unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
+    // SAFETY: In a system call; the socket is owned while its state is looked at.
+    unsafe {
+        let Some(sk) = sock_of(sock) else {
+            return 0;
+        };
+        if !sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV)
+            || (nonblocking && !sending)
+        {
+            return 0;
+        }
+        sk.lock(false);
+        let mut result = 0;
+        if sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV) {
+            let mut timeout = bindings::mptcp_shim_sock_sndtimeo(sk.as_ptr(), nonblocking);
+            result = bindings::sk_stream_wait_connect(sk.as_ptr(), &mut timeout);
+        }
+        sk.release();
+        result
+    }
+}
+
+/// `send()` and its relatives.
+pub(crate) unsafe extern "C" fn sendmsg(
+    sock: *mut bindings::socket,
+    message: *mut bindings::msghdr,
+    len: usize,
+) -> c_int {
+    // SAFETY: In a system call.
+    let flags = unsafe { (*message).msg_flags };
+    // SAFETY: In a system call.
+    let result = unsafe { wait_connected(sock, flags & bindings::MSG_DONTWAIT != 0, true) };
+    if result != 0 {
+        return result;
+    }
+    forward!(sock, sendmsg, sock, message, len)
+}
+
+/// `recv()` and its relatives.
+pub(crate) unsafe extern "C" fn recvmsg(
+    sock: *mut bindings::socket,
+    message: *mut bindings::msghdr,
+    len: usize,
+    flags: c_int,
+) -> c_int {
+    // CAST: Flags are bits.
+    let nonblocking = flags as u32 & bindings::MSG_DONTWAIT != 0;
+    // SAFETY: In a system call.
+    let result = unsafe { wait_connected(sock, nonblocking, false) };
+    if result != 0 {
+        return result;
+    }
+    forward!(sock, recvmsg, sock, message, len, flags)
+}
+
+/// `splice()` from the socket.
+pub(crate) unsafe extern "C" fn splice_read(
+    sock: *mut bindings::socket,
+    position: *mut bindings::loff_t,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: u32,
+) -> isize {
+    // SAFETY: In a system call.
+    let result = unsafe { wait_connected(sock, flags & bindings::SPLICE_F_NONBLOCK != 0, false) };
+    if result != 0 {
+        return result as isize;
+    }
+    forward!(sock, splice_read, sock, position, pipe, len, flags)
+}
+
+/// `splice()` to the socket has nothing more to come.
+pub(crate) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
+    // SAFETY: In a system call.
+    unsafe {
+        if settle(sock) == Kind::Settled {
+            let table = core::ptr::read_volatile(&raw const (*sock).ops);
+            if let Some(function) = (*table).splice_eof {
+                function(sock);
+            }
+        }
+    }
+}
