@@ -37,21 +37,6 @@ check() {
 	fi
 }
 
-# cargo_in_root ARGUMENT...: cargo of the root tree, with the registry and the certificates that this
-# machine's own cargo uses.
-cargo_in_root() {
-	mkdir -p "$cache/cargo"
-	for settings_file in "${CARGO_HOME:-${HOME:-/root}/.cargo}"/config.toml /etc/ssl/certs/ca-certificates.crt \
-		${SSL_CERT_FILE:+"$SSL_CERT_FILE"}; do
-		[ ! -f "$settings_file" ] || cp -- "$settings_file" "$cache/cargo/"
-	done
-	certificates=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
-	IN_ROOT_ENV="CARGO_HOME=/cache/cargo CARGO_TARGET_DIR=/cache/target"
-	[ ! -f "$certificates" ] || IN_ROOT_ENV="$IN_ROOT_ENV CARGO_HTTP_CAINFO=/cache/cargo/${certificates##*/}"
-	export IN_ROOT_ENV
-	in_root sh -euc 'cd /project && exec nice cargo "$@"' cargo "$@"
-}
-
 # sources: every file of the project, whether committed yet or not.
 sources() {
 	find . \( -path ./.git -o -path ./out -o -path ./target \) -prune -o -type f "$@" -print | sort

@@ -278,7 +278,8 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Opti
         unsafe { bindings::mptcp_shim_sock_detach(ssk.as_ptr()) };
         ssk.release();
     }
-    to_close.or_else(|| finish(owned))
+    let finished = finish(owned);
+    to_close.or(finished)
 }
 
 /// Frees what the application has not read; `true` when there was anything.

@@ -9,8 +9,20 @@
 #include "mptcp_shims.h"
 
 /* TCP's reader may arm a timer on a connection socket; only the retransmission timer has a task. */
-static void no_timer(struct timer_list *timer)
+static void no_delack_timer(struct timer_list *timer)
 {
+	struct inet_connection_sock *icsk =
+		timer_container_of(icsk, timer, icsk_delack_timer);
+
+	sock_put(&icsk->icsk_inet.sk);
+}
+
+static void no_keepalive_timer(struct timer_list *timer)
+{
+	struct inet_connection_sock *icsk =
+		timer_container_of(icsk, timer, icsk_keepalive_timer);
+
+	sock_put(&icsk->icsk_inet.sk);
 }
 
 static enum hrtimer_restart no_hrtimer(struct hrtimer *timer)
@@ -23,8 +35,8 @@ void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list
 	struct tcp_sock *tp = tcp_sk(sk);
 
 	timer_setup(&sk->tcp_retransmit_timer, function, 0);
-	timer_setup(&inet_csk(sk)->icsk_delack_timer, no_timer, 0);
-	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, no_timer, 0);
+	timer_setup(&inet_csk(sk)->icsk_delack_timer, no_delack_timer, 0);
+	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, no_keepalive_timer, 0);
 	hrtimer_setup(&tp->pacing_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	hrtimer_setup(&tp->compressed_ack_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 }
