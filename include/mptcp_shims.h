@@ -102,6 +102,7 @@ void mptcp_shim_set_pending_terms(u8 terms);
 u8 mptcp_shim_pending_terms(void);
 void mptcp_shim_fix_ip_header(struct sk_buff *skb, int family);
 u32 mptcp_shim_request_isn(const struct request_sock *req);
+u8 mptcp_shim_request_repetitions(const struct request_sock *req);
 
 /* skb.c */
 void mptcp_shim_sk_mem_schedule_receive(struct sock *sk, struct sk_buff *skb);

@@ -18,6 +18,10 @@ use mptcp_proto::handshake::Terms;
 /// The kernel's table.
 type Operations = bindings::request_sock_ops;
 
+/// Counted repetitions from which a SYN-ACK goes without the option, which a middlebox may drop it
+/// for: TCP counts after sending, so the first two carry it, as with SYNs.
+const ATTEMPTS: u8 = 1;
+
 /// What module init makes and everybody reads.
 struct Tables {
     /// By address family (IPv4, IPv6), then by terms.
@@ -90,7 +94,8 @@ pub(crate) fn with_pending(terms: Terms, answer: impl FnOnce() -> i32) -> i32 {
     result
 }
 
-/// The terms under which a SYN-ACK for `request` goes out; the first one marks the request.
+/// The terms under which a SYN-ACK for `request` goes out; the first one marks the request, the
+/// third one takes the mark away.
 ///
 /// # Safety
 ///
@@ -110,7 +115,21 @@ pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<
         }
     }
     // SAFETY: By the function's contract.
-    unsafe { terms(request) }.map(|(terms, _)| terms)
+    let (terms, _) = unsafe { terms(request) }?;
+    // SAFETY: By the function's contract.
+    if unsafe { bindings::mptcp_shim_request_repetitions(request) } >= ATTEMPTS {
+        // SAFETY: By the function's contract; TCP's own table of the address family.
+        unsafe {
+            let original = if (*(*request).rsk_ops).family == bindings::AF_INET as i32 {
+                bindings::tcp_prot.rsk_prot
+            } else {
+                bindings::tcpv6_prot.rsk_prot
+            };
+            addr_of_mut!((*request).rsk_ops).write(original);
+        }
+        return None;
+    }
+    Some(terms)
 }
 
 /// The terms that `request` is marked with, and the sequence number of its SYN-ACK.

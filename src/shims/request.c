@@ -54,3 +54,9 @@ u32 mptcp_shim_request_isn(const struct request_sock *req)
 {
 	return tcp_rsk(req)->snt_isn;
 }
+
+/* SYN-ACKs that TCP has counted as sent again; the one under way is not among them. */
+u8 mptcp_shim_request_repetitions(const struct request_sock *req)
+{
+	return req->num_retrans;
+}
