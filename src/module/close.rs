@@ -216,19 +216,13 @@ fn on_timeout(owned: &mut Owned<'_>) {
 pub(crate) fn shutdown_send(owned: &mut Owned<'_>) {
     let connection = owned.connection();
     let msk = connection.msk();
-    tx::push(owned, 0);
-    if connection.has_fallen_back() {
-        let ssk = connection.first();
-        if connection.is_first_alive() {
-            proto_ops::shutdown_subflow(ssk);
-        }
-    }
     let mut data = owned.data();
     if let ShutdownOutcome::Queued(fin) = data.proto.shutdown_send() {
         connection.set_data_fin(Some(fin));
         sync_state(&mut data, msk, false);
     }
     drop(data);
+    tx::push(owned, 0);
     if !connection.has_fallen_back() {
         answer(connection);
     }

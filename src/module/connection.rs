@@ -299,7 +299,10 @@ impl Connection {
     ///
     /// RFC 8684, Section 3.7.
     pub(crate) fn fall_back(&self) {
-        self.fallen_back.store(true, Ordering::Relaxed);
+        if !self.fallen_back.swap(true, Ordering::Relaxed) {
+            // A DATA_FIN that was only an option has to become a FIN.
+            self.schedule(event::PUSH);
+        }
     }
 
     /// Next data sequence number expected.

@@ -277,15 +277,17 @@ pub(crate) fn close_subflow(ssk: Option<Sock>) {
 }
 
 /// Sends the FIN of a subflow whose connection has fallen back.
+///
+/// # Locking
+///
+/// `ssk` is owned.
 pub(crate) fn shutdown_subflow(ssk: Sock) {
-    ssk.lock(true);
     // SAFETY: A live, owned TCP socket; TCP's own function through its table.
     unsafe {
         if let Some(shutdown) = (*tcp_prot(ssk.family())).shutdown {
             shutdown(ssk.as_ptr(), bindings::SEND_SHUTDOWN as c_int);
         }
     }
-    ssk.release();
 }
 
 /// Clones the TCP socket of a first subflow.

@@ -17,6 +17,7 @@ use crate::connection::{
     Connection, //
 };
 use crate::locks::Owned;
+use crate::proto_ops;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
@@ -453,13 +454,18 @@ fn copy_some(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize) 
 pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
-    if !owned.queue().has_unsent() || !connection.is_first_alive() {
+    let fin = connection.has_fallen_back() && connection.data_fin().is_some();
+    if !(owned.queue().has_unsent() || fin) || !connection.is_first_alive() {
         return;
     }
     let ssk = connection.first();
     ssk.lock(true);
     if let Some(subflow) = subflow::of(ssk) {
         push_to(owned, ssk, subflow, flags);
+        if fin && !owned.queue().has_unsent() {
+            // Without options only the subflow's own FIN ends the stream.
+            proto_ops::shutdown_subflow(ssk);
+        }
     }
     ssk.release();
 }
