@@ -83,6 +83,7 @@ int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optva
 /* tcp.c */
 void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *));
 void mptcp_shim_stop_timers(struct sock *sk);
+bool mptcp_shim_timer_runs(const struct sock *sk);
 void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us);
 int mptcp_shim_two_time_waits(void);
 struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer);

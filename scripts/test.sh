@@ -7,6 +7,8 @@
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_root
+# 03-impaired and 08-bad-input take long on a slow machine: they run when they are named.
+[ $# -gt 0 ] || set -- 01 02 04 05 06 07
 kernel_flavour=${KERNEL:-stock}
 settings=$("$project/scripts/setup.sh" "$kernel_flavour")
 release=

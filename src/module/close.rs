@@ -181,6 +181,10 @@ pub(crate) fn answer(connection: &Connection) {
 pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
     let connection = owned.connection();
     let msk = connection.msk();
+    // SAFETY: The timer was set up when the socket became a connection's.
+    if unsafe { bindings::mptcp_shim_timer_runs(msk.as_ptr()) } {
+        return;
+    }
     let data = owned.data();
     if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
         return;

@@ -22,6 +22,7 @@ use crate::sock::Sock;
 use crate::subflow;
 use mptcp_proto::handshake::{
     on_syn,
+    Checksums,
     Client,
     Policy,
     Server,
@@ -39,6 +40,13 @@ use mptcp_proto::options::{
 use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
+};
+
+/// What we offer and accept. A peer that requires DSS checksums gets plain TCP, as RFC 8684,
+/// Section 3.1 asks of a host that does not use them.
+const POLICY: Policy = Policy {
+    checksums: Checksums::Refused,
+    ..Policy::DEFAULT
 };
 
 /// What the handshake has agreed on, when it succeeded.
@@ -83,7 +91,7 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
 pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
     // The key is not on the SYN of version 1, so any will do here.
     let client = Client::new(
-        Policy::DEFAULT,
+        POLICY,
         mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
     );
     client.syn_option(u32::from(ssk.retransmits()))
@@ -101,10 +109,15 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
     if header.flags & (SYN | ACK) != SYN | ACK {
         return;
     }
-    let mut client = Client::new(Policy::DEFAULT, crypto::random_key());
+    let Some(option) = mp_capable(options) else {
+        // The commonest case there is: a peer that speaks plain TCP.
+        af_ops::unhook(ssk);
+        return;
+    };
+    let mut client = Client::new(POLICY, crypto::random_key());
     if let SynAckOutcome::Established {
         peer_key, checksum, ..
-    } = client.on_syn_ack(mp_capable(options).as_ref())
+    } = client.on_syn_ack(Some(&option))
     {
         let agreement = Agreement {
             local_key: client.local_key(),
@@ -126,7 +139,7 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
 pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> i32 {
     let outcome = packet
         .incoming()
-        .map(|(_, options)| on_syn(Policy::DEFAULT, mp_capable(options).as_ref()));
+        .map(|(_, options)| on_syn(POLICY, mp_capable(options).as_ref()));
     match outcome {
         Some(SynOutcome::Answer(terms)) => request::with_pending(terms, answer),
         _ => answer(),
@@ -136,10 +149,7 @@ pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> 
 /// The option for a SYN-ACK and the terms it agrees to.
 pub(crate) fn syn_ack_option(terms: Terms, header: &Header, addresses: [u64; 2]) -> MpCapable {
     let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
-    terms.syn_ack(
-        Policy::DEFAULT,
-        request::secret().key(addresses, ports, header.seq),
-    )
+    terms.syn_ack(POLICY, request::secret().key(addresses, ports, header.seq))
 }
 
 /// A child has been made by the third ACK of a handshake.

@@ -424,12 +424,11 @@ pub(crate) fn on_segment(
     }
     let mut events = 0;
     let mut seen = false;
-    let mut options = mptcp_options(options).flatten().peekable();
-    if options.peek().is_some() && !packet.checksum_ok(ssk.family_of_packets()) {
-        return;
-    }
     let mut data = DataLock::take(connection);
-    for option in options {
+    for option in mptcp_options(options).flatten() {
+        if !seen && !packet.checksum_ok(ssk.family_of_packets()) {
+            return;
+        }
         match option {
             MptcpOption::Dss(dss) => {
                 seen = true;

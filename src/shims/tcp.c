@@ -48,6 +48,11 @@ void mptcp_shim_stop_timers(struct sock *sk)
 	sk_stop_timer(sk, &inet_csk(sk)->icsk_keepalive_timer);
 }
 
+bool mptcp_shim_timer_runs(const struct sock *sk)
+{
+	return timer_pending(&sk->tcp_retransmit_timer);
+}
+
 /* A running timer keeps its time. */
 void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us)
 {
