@@ -9,10 +9,6 @@
 //!
 //! All functions are called by the socket layer from a system call that holds the socket's file,
 //! which is the safety contract of each of them.
-#![expect(
-    clippy::missing_safety_doc,
-    reason = "the contract is the same for all: see above"
-)]
 
 use crate::af_ops;
 use crate::bindings;
@@ -147,12 +143,20 @@ fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_
 }
 
 /// A socket is closed.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
     // SAFETY: In a system call, the last one.
     counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
 }
 
 /// `connect()`: the SYN will carry MP_CAPABLE.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn connect(
     sock: *mut bindings::socket,
     address: *mut bindings::sockaddr_unsized,
@@ -182,6 +186,10 @@ pub(crate) unsafe extern "C" fn connect(
 }
 
 /// `listen()`: SYN-ACKs will carry MP_CAPABLE.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
     // SAFETY: In a system call.
     unsafe {
@@ -210,6 +218,10 @@ pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_i
 }
 
 /// `accept()`: the new socket is a connection's or TCP's own.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn accept(
     sock: *mut bindings::socket,
     new: *mut bindings::socket,
@@ -230,6 +242,10 @@ pub(crate) unsafe extern "C" fn accept(
 }
 
 /// `poll()`.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn poll(
     file: *mut bindings::file,
     sock: *mut bindings::socket,
@@ -239,6 +255,10 @@ pub(crate) unsafe extern "C" fn poll(
 }
 
 /// `getsockname()`, `getpeername()`.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn getname(
     sock: *mut bindings::socket,
     address: *mut bindings::sockaddr,
@@ -248,6 +268,10 @@ pub(crate) unsafe extern "C" fn getname(
 }
 
 /// `ioctl()`.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn ioctl(
     sock: *mut bindings::socket,
     command: u32,
@@ -257,6 +281,10 @@ pub(crate) unsafe extern "C" fn ioctl(
 }
 
 /// `shutdown()`, which ends a listener.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int) -> c_int {
     // SAFETY: In a system call.
     counting_listeners(unsafe { sock_of(sock) }, || {
@@ -265,6 +293,10 @@ pub(crate) unsafe extern "C" fn shutdown(sock: *mut bindings::socket, how: c_int
 }
 
 /// `setsockopt()`.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn setsockopt(
     sock: *mut bindings::socket,
     level: c_int,
@@ -276,6 +308,10 @@ pub(crate) unsafe extern "C" fn setsockopt(
 }
 
 /// `getsockopt()`.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn getsockopt(
     sock: *mut bindings::socket,
     level: c_int,
@@ -287,6 +323,10 @@ pub(crate) unsafe extern "C" fn getsockopt(
 }
 
 /// Waits until a handshake under way has ended, as TCP's own calls would.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
     // SAFETY: In a system call; the socket is owned while its state is looked at.
     unsafe {
@@ -310,6 +350,10 @@ unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending
 }
 
 /// `send()` and its relatives.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn sendmsg(
     sock: *mut bindings::socket,
     message: *mut bindings::msghdr,
@@ -326,6 +370,10 @@ pub(crate) unsafe extern "C" fn sendmsg(
 }
 
 /// `recv()` and its relatives.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn recvmsg(
     sock: *mut bindings::socket,
     message: *mut bindings::msghdr,
@@ -343,6 +391,10 @@ pub(crate) unsafe extern "C" fn recvmsg(
 }
 
 /// `splice()` from the socket.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn splice_read(
     sock: *mut bindings::socket,
     position: *mut bindings::loff_t,
@@ -359,6 +411,10 @@ pub(crate) unsafe extern "C" fn splice_read(
 }
 
 /// `splice()` to the socket has nothing more to come.
+///
+/// # Safety
+///
+/// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
     // SAFETY: In a system call.
     unsafe {

@@ -115,20 +115,24 @@ pub(crate) unsafe fn sock_of(sock: *mut bindings::socket) -> Option<Sock> {
 }
 
 /// The protocol of connection sockets: called by the socket layer with the connection socket.
-#[expect(
-    clippy::missing_safety_doc,
-    reason = "all share the contract of `connection` below"
-)]
 mod connected {
     use super::*;
 
     /// The connection of the socket that the socket layer passes.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     unsafe fn connection<'a>(sk: *mut bindings::sock) -> Option<&'a Connection> {
         // SAFETY: Only connection sockets have this protocol.
         unsafe { Sock::from_raw(sk).map(|msk| connection::of(msk)) }
     }
 
     /// `send()` and its relatives.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn sendmsg(
         sk: *mut bindings::sock,
         message: *mut bindings::msghdr,
@@ -147,6 +151,10 @@ mod connected {
     }
 
     /// `splice()` to the socket has nothing more to come: what waits for more goes out.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
         // SAFETY: In a system call on a connection socket.
         if let Some(connection) = unsafe { sock_of(sock).map(|msk| connection::of(msk)) } {
@@ -155,6 +163,10 @@ mod connected {
     }
 
     /// `close()`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn close(sk: *mut bindings::sock, timeout: c_long) {
         // SAFETY: As for `connection`.
         let Some(connection) = (unsafe { connection(sk) }) else {
@@ -168,6 +180,10 @@ mod connected {
     }
 
     /// `shutdown()`; the socket layer owns the socket.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn shutdown(sk: *mut bindings::sock, how: c_int) {
         // SAFETY: As for `connection`; `inet_shutdown` owns the socket.
         unsafe {
@@ -182,6 +198,10 @@ mod connected {
     }
 
     /// `connect(AF_UNSPEC)`: the connection ends at once.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn disconnect(sk: *mut bindings::sock, _flags: c_int) -> c_int {
         // SAFETY: As for `connection`; `__inet_stream_connect` owns the socket.
         unsafe {
@@ -196,6 +216,10 @@ mod connected {
     }
 
     /// A buffer that came while a process owned the socket.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn backlog_rcv(
         sk: *mut bindings::sock,
         skb: *mut bindings::sk_buff,
@@ -211,6 +235,10 @@ mod connected {
     }
 
     /// Ownership is about to end: what softirq has left is done now.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn release_cb(sk: *mut bindings::sock) {
         // SAFETY: As for `connection`; `release_sock` holds the data lock and the ownership.
         unsafe {
@@ -224,12 +252,24 @@ mod connected {
     }
 
     /// The socket is not in TCP's hash tables: nothing to take out.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn unhash(_sk: *mut bindings::sock) {}
 
     /// `SO_KEEPALIVE`: TCP probes on the subflow, which the option is replayed to.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn keepalive(_sk: *mut bindings::sock, _value: c_int) {}
 
     /// The socket ends; no process and no timer uses it any more.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
     pub(super) unsafe extern "C" fn destroy(sk: *mut bindings::sock) {
         // SAFETY: As for `connection`.
         unsafe {
