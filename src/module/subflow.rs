@@ -279,10 +279,7 @@ impl Subflow {
     ///
     /// The subflow is owned, and no other reference to the handshake is in use.
     #[inline]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the lock named above makes the reference unique"
-    )]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
     pub(crate) unsafe fn client(&self) -> &mut Option<Client> {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.client.get() }
@@ -294,10 +291,7 @@ impl Subflow {
     ///
     /// The subflow is owned, and no other reference to the map is in use.
     #[inline]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the lock named above makes the reference unique"
-    )]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
     pub(crate) unsafe fn transmit(&self) -> &mut TransmitMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.transmit.get() }
@@ -309,10 +303,7 @@ impl Subflow {
     ///
     /// The connection's data lock is held, and no other reference to the map is in use.
     #[inline]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the lock named above makes the reference unique"
-    )]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
     pub(crate) unsafe fn receive(&self) -> &mut ReceiveMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.receive.get() }
