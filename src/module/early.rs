@@ -152,6 +152,28 @@ pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
     counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
 }
 
+/// Puts the module between TCP and the address family of a socket about to connect or listen.
+///
+/// # Safety
+///
+/// `sock` is in a system call.
+unsafe fn prepare(sock: *mut bindings::socket) {
+    // SAFETY: By the function's contract.
+    let sk = unsafe {
+        if settle(sock) != Kind::Early {
+            return;
+        }
+        sock_of(sock)
+    };
+    if let Some(sk) = sk {
+        sk.lock(false);
+        if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+            af_ops::hook(sk);
+        }
+        sk.release();
+    }
+}
+
 /// `connect()`: the SYN will carry MP_CAPABLE.
 ///
 /// # Safety
@@ -164,17 +186,7 @@ pub(crate) unsafe extern "C" fn connect(
     flags: c_int,
 ) -> c_int {
     // SAFETY: In a system call.
-    unsafe {
-        if settle(sock) == Kind::Early {
-            if let Some(sk) = sock_of(sock) {
-                sk.lock(false);
-                if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
-                    af_ops::hook(sk);
-                }
-                sk.release();
-            }
-        }
-    }
+    unsafe { prepare(sock) };
     // `connect(AF_UNSPEC)` ends a listener.
     // SAFETY: In a system call.
     let result = counting_listeners(unsafe { sock_of(sock) }, || {
@@ -192,17 +204,7 @@ pub(crate) unsafe extern "C" fn connect(
 /// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
     // SAFETY: In a system call.
-    unsafe {
-        if settle(sock) == Kind::Early {
-            if let Some(sk) = sock_of(sock) {
-                sk.lock(false);
-                if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
-                    af_ops::hook(sk);
-                }
-                sk.release();
-            }
-        }
-    }
+    unsafe { prepare(sock) };
     // SAFETY: In a system call.
     let sk = unsafe { sock_of(sock) }.filter(|sk| af_ops::is_hooked(*sk));
     let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);

@@ -95,7 +95,7 @@ pub(crate) fn stream_ops(family: u32) -> *const bindings::proto_ops {
 }
 
 /// TCP's protocol of an address family.
-fn tcp_prot(family: u32) -> *mut bindings::proto {
+pub(crate) fn tcp_prot(family: u32) -> *mut bindings::proto {
     if family == bindings::AF_INET6 {
         &raw mut bindings::tcpv6_prot
     } else {

@@ -10,6 +10,7 @@
 
 use crate::bindings;
 use crate::connection;
+use crate::proto_ops::tcp_prot;
 use crate::sock::Sock;
 use kernel::ffi::{
     c_char,
@@ -61,15 +62,6 @@ pub(crate) fn may_be_multipath(sk: Sock) -> bool {
     }
 }
 
-/// TCP's protocol table of a socket's address family.
-fn tcp_prot(sk: Sock) -> *const bindings::proto {
-    if sk.family() == bindings::AF_INET6 {
-        &raw const bindings::tcpv6_prot
-    } else {
-        &raw const bindings::tcp_prot
-    }
-}
-
 /// Sets an option with TCP's own code.
 ///
 /// # Safety
@@ -87,7 +79,7 @@ unsafe fn set_on(
         if level == bindings::SOL_SOCKET as c_int {
             return bindings::mptcp_shim_subflow_sol_socket(sk.as_ptr(), name, value, len);
         }
-        match (*tcp_prot(sk)).setsockopt {
+        match (*tcp_prot(sk.family())).setsockopt {
             Some(function) => function(sk.as_ptr(), level, name, value, len),
             None => ENOPROTOOPT.to_errno(),
         }
@@ -159,7 +151,7 @@ pub(crate) unsafe extern "C" fn getsockopt(
     };
     // SAFETY: By the function's contract; both are TCP sockets.
     let result = unsafe {
-        match (*tcp_prot(asked)).getsockopt {
+        match (*tcp_prot(asked.family())).getsockopt {
             Some(function) => function(asked.as_ptr(), level, name, value, len),
             None => ENOPROTOOPT.to_errno(),
         }
