@@ -87,7 +87,8 @@ fetch_kernel() {
 	in_root sh -euc "
 		cd /cache/kernel-$release.partial
 		# The image is one package or a set of linux-image, -binary and -modules.
-		parts=\$(apt-cache pkgnames | grep -E '^linux-(image|binary|modules)-$release\$' | sed 's/\$/=$version/')
+		parts=\$(apt-cache pkgnames | grep -xF -e linux-image-$release -e linux-binary-$release \
+			-e linux-modules-$release | sed 's/\$/=$version/')
 		chown _apt . && apt-get -qq download \$parts \
 			linux-headers-$release=$version linux-source-$series=$version
 		for deb in *.deb; do dpkg-deb -x \$deb tree; done
@@ -104,7 +105,7 @@ fetch_kernel() {
 		make -s -j\$(nproc) LOCALVERSION=\$localversion modules_prepare
 		cp ../tree/usr/src/linux-headers-$release/Module.symvers .
 		find ../tree -name 'vmlinuz*' -type f -exec cp {} ../vmlinuz \;
-		[ -s ../vmlinuz ]
+		[ -s ../vmlinuz ] || { echo 'the downloaded packages hold no vmlinuz'; exit 1; }
 		mkdir -p ../lib
 		mv ../tree/lib/modules ../lib/ 2>/dev/null || mv ../tree/usr/lib/modules ../lib/
 		rm -rf ../tree
