@@ -22,6 +22,8 @@ use core::ops::{
     DerefMut, //
 };
 use mptcp_proto::connection;
+use mptcp_proto::mapping::Mapping;
+use mptcp_proto::seq::SubflowSeq;
 
 /// What the data lock protects.
 pub(crate) struct Data {
@@ -29,14 +31,19 @@ pub(crate) struct Data {
     pub(crate) proto: connection::Connection,
     /// Data that came before its turn.
     pub(crate) out_of_order: OutOfOrder,
+    /// A byte of the subflow and the data it carries: where the last bytes handed over began or, at
+    /// first, where the stream does. Once fallen back, it says what the subflow's ACKs acknowledge.
+    pub(crate) sent: Mapping,
 }
 
 impl Data {
     /// State of a new connection.
     pub(crate) fn new(proto: connection::Connection) -> Self {
+        let sent = Mapping::new(SubflowSeq::new(1), proto.snd_nxt(), 0);
         Self {
             proto,
             out_of_order: OutOfOrder::new(),
+            sent,
         }
     }
 }

@@ -56,6 +56,10 @@ pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
     };
     let connection = subflow.connection();
     if connection.has_fallen_back() {
+        // Without options the window is still the connection's: the subflow's own buffer is empty.
+        if header.flags & RST == 0 {
+            announce_window(ssk, connection, packet);
+        }
         return;
     }
     let option = if header.flags & RST != 0 {

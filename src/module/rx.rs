@@ -467,6 +467,9 @@ pub(crate) fn on_segment(
             Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
         ) {
             connection.fall_back();
+            drop(data);
+            on_plain_ack(ssk, subflow, header);
+            return;
         }
     }
     // TCP answers a segment with data or FIN by itself.
@@ -506,22 +509,18 @@ fn is_plausible(ssk: Sock, header: &Header) -> bool {
 /// An ACK of a connection that has fallen back: its bytes are the connection's.
 fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
     let mut data = DataLock::take(subflow.connection());
-    let una = data.proto.snd_una();
-    let passed = subflow
-        .local_ssn(header.ack_seq)
-        .distance_from(subflow.local_ssn(ssk.snd_una()));
-    if passed < BEHIND {
-        let ack = una.advance(u64::from(passed));
-        let window = u32::from(header.window) << ssk.snd_wscale();
-        let ack = if ack.after(data.proto.snd_nxt()) {
-            data.proto.snd_nxt()
-        } else {
-            ack
-        };
-        let events = on_data_ack(&mut data, ack, window);
-        if events != 0 {
-            data.publish(events);
-        }
+    // The position in the stream counts, not what is new since TCP's `snd_una`: TCP may still have
+    // the ACKs before this one in its backlog. The FIN's number lies behind all data.
+    let ack = data.sent.dsn_of(subflow.local_ssn(header.ack_seq));
+    let ack = if ack.after(data.proto.snd_nxt()) {
+        data.proto.snd_nxt()
+    } else {
+        ack
+    };
+    let window = u32::from(header.window) << ssk.snd_wscale();
+    let events = on_data_ack(&mut data, ack, window);
+    if events != 0 {
+        data.publish(events);
     }
 }
 

@@ -481,7 +481,8 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     // SAFETY: Zeroes are an empty page range.
     let mut pages: [bindings::bio_vec; PAGES] = unsafe { core::mem::zeroed() };
     loop {
-        let room = window_room(owned, connection);
+        let ssn = subflow.local_ssn(ssk.write_seq());
+        let room = begin_burst(owned, connection, ssn);
         let (count, bytes) = owned
             .queue()
             .next_pages(core::cmp::min(room, BURST), &mut pages);
@@ -489,7 +490,6 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
             break;
         }
         let nxt = owned.queue().nxt;
-        let ssn = subflow.local_ssn(ssk.write_seq());
         // CAST: At most BURST.
         let mapping = Mapping::new(ssn, nxt, bytes as u32);
         let more = if nxt.advance(bytes) == owned.queue().end {
@@ -527,16 +527,17 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     crate::close::arm_timer(owned);
 }
 
-/// Bytes that may be handed over now.
+/// Bytes that may be handed over now, the first of them as byte `ssn` of the subflow.
 ///
 /// With nothing in flight one byte may exceed the peer's window: TCP's own window probe of the
 /// subflow then finds out when the window opens.
-fn window_room(owned: &mut Owned<'_>, connection: &Connection) -> u64 {
+fn begin_burst(owned: &mut Owned<'_>, connection: &Connection, ssn: SubflowSeq) -> u64 {
+    let nxt = owned.queue().nxt;
+    let mut data = owned.data();
+    data.sent = Mapping::new(ssn, nxt, 0);
     if connection.has_fallen_back() {
         return u64::MAX;
     }
-    let nxt = owned.queue().nxt;
-    let data = owned.data();
     let end = data.proto.snd_wnd_end();
     if nxt.before(end) {
         end.distance_from(nxt)

@@ -7,19 +7,12 @@ set -eu
 need_ours
 begin
 
-# sockets CLIENT_ROLE SERVER_ROLE: sockets.py with these roles, a fresh topology.
+# sockets CLIENT_ROLE SERVER_ROLE: every socket call with these roles, a fresh topology.
 sockets() {
-	if ! pair_possible "$1" "$2"; then
-		skip "$1→$2 socket calls" "this kernel has no MPTCP of its own"
-		return
-	fi
 	topology
 	role client "$1"
 	role server "$2"
-	timeout -k 10 300 python3 "$here/sockets.py" --client "$(stands_for "$1")" --server "$(stands_for "$2")" \
-		--name "$1→$2" 2>&1 | tee "$work/sockets" | tee -a "$work/tap"
-	grep -q '^# sockets complete' "$work/sockets" || fail "$1→$2 sockets.py runs to its end" "$(tail -n 5 "$work/sockets")"
-	new_taint || fail "$1→$2 socket calls: a kernel warning" "$(kernel_trouble)"
+	socket_calls "$1" "$2"
 	settle "$1→$2 socket calls"
 }
 # Plain TCP first: it shows that the cases state what TCP does.

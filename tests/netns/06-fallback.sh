@@ -46,6 +46,10 @@ through "option stripped from everything:"
 # Client to server only: the server never sees the third ACK's option.
 middlebox "iifname r1 $later $strip"
 through "option stripped from the client's packets after SYN:"
+# One end has fallen back after its handshake succeeded, the other never was MPTCP: every call on both.
+role client ours
+role server ours
+socket_calls ours ours "fallen back: "
 
 # A dropped SYN costs seconds: one case a pair is enough.
 dropped() {

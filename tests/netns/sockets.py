@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Every call on a TCP socket, one TAP line per case; run by 05-sockets.sh.
+"""Every call on a TCP socket, one TAP line per case; run by lib.sh's socket_calls.
 
     sockets.py --client ROLE --server ROLE --name TEXT [--only WORD]
 
@@ -25,8 +25,8 @@ import time
 import traceback
 
 SO_TIMESTAMP = 29  # not in Python's socket module
-SERVER4, SERVER6 = "10.0.1.2", "fd00:1::2"
-CLIENT4 = "10.0.1.1"
+SERVER4, SERVER6 = os.environ.get("server4", "10.0.1.2"), os.environ.get("server6", "fd00:1::2")
+CLIENT4 = os.environ.get("client4", "10.0.1.1")
 CASES = []
 ROLES = {}
 NAMESPACES = {}
