@@ -18,7 +18,8 @@ for test in "$tests"/[0-9]*.sh; do
 	read -r began _ </proc/uptime
 	echo "# $name: $(sed -n '3s/^# //p' "$test")"
 	# The status goes through a file: a pipe would lose it.
-	{ timeout -k 30 "$limit" sh "$test" 2>&1; echo $? >"$results/$name.status"; } | tee "$results/$name.tap"
+	{ timeout -k 30 "$limit" sh "$test" 2>&1 && echo 0 >"$results/$name.status" ||
+		echo $? >"$results/$name.status"; } | tee "$results/$name.tap"
 	status=$(cat "$results/$name.status")
 	rm "$results/$name.status"
 	read -r ended _ </proc/uptime
