@@ -15,6 +15,7 @@ mount -t tmpfs tmpfs /var/log
 mount -t tmpfs tmpfs /var/lib
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t virtiofs out /out
+: >/out/booted
 mkdir -p /run/netns
 hostname guest
 ip link set lo up
