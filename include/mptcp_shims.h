@@ -6,6 +6,7 @@
 #ifndef MPTCP_SHIMS_H
 #define MPTCP_SHIMS_H
 
+#include <linux/bvec.h>
 #include <linux/net.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
@@ -44,18 +45,20 @@ enum { MPTCP_LAYOUT_COUNT = 0 MPTCP_LAYOUT(MPTCP_LAYOUT_ONE) };
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);
 void mptcp_shim_data_unlock(struct sock *sk);
-bool mptcp_shim_sock_owned_by_user(const struct sock *sk);
 struct ubuf_info *mptcp_shim_zerocopy_begin(struct sock *sk, unsigned int flags, size_t size);
 void mptcp_shim_zerocopy_end(struct ubuf_info *uarg, bool sent);
 int mptcp_shim_put_state(char __user *value, int __user *len, const struct sock *sk);
 int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int count, size_t size, unsigned int flags);
+int mptcp_shim_send_some(struct sock *sk, struct msghdr *msg, size_t size, unsigned int flags);
+bool mptcp_shim_next_page(struct msghdr *msg, size_t max, struct bio_vec *range);
 int mptcp_shim_sk_add_backlog(struct sock *sk, struct sk_buff *skb, unsigned int limit);
 void mptcp_shim_sock_hold(struct sock *sk);
 void mptcp_shim_sock_put(struct sock *sk);
-bool mptcp_shim_sock_flag(const struct sock *sk, enum sock_flags flag);
 void mptcp_shim_sock_reset_flag(struct sock *sk, enum sock_flags flag);
 void mptcp_shim_sock_orphan(struct sock *sk);
 void mptcp_shim_sock_detach(struct sock *sk);
+bool mptcp_shim_subflow_has_room(const struct sock *sk, int wake);
+void mptcp_shim_keep_a_page(struct sock *sk);
 void mptcp_shim_linger_zero(struct sock *sk);
 void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock);
 struct net *mptcp_shim_sock_net(const struct sock *sk);
@@ -87,6 +90,8 @@ bool mptcp_shim_timer_runs(const struct sock *sk);
 void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us);
 int mptcp_shim_two_time_waits(void);
 struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer);
+void mptcp_shim_set_rcv_wnd(struct sock *sk, u32 window);
+bool mptcp_shim_in_pingpong_mode(struct sock *sk);
 int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space);
 bool mptcp_shim_tcp_has_signature(const struct sock *sk);
 void mptcp_shim_forget_rx_dst(struct sock *sk);
@@ -106,13 +111,9 @@ u32 mptcp_shim_request_isn(const struct request_sock *req);
 u8 mptcp_shim_request_repetitions(const struct request_sock *req);
 
 /* skb.c */
-void mptcp_shim_sk_mem_schedule_receive(struct sock *sk, struct sk_buff *skb);
-struct sk_buff *mptcp_shim_skb_peek(struct sk_buff_head *list);
+void mptcp_shim_sk_receive(struct sock *sk, struct sk_buff *skb);
 void mptcp_shim_skb_unlink(struct sk_buff *skb, struct sk_buff_head *list);
-void mptcp_shim_skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb);
-struct sk_buff *mptcp_shim_skb_peek_tail(struct sk_buff_head *list);
 void mptcp_shim_skb_orphan(struct sk_buff *skb);
-void mptcp_shim_skb_set_owner_r(struct sk_buff *skb, struct sock *sk);
 void mptcp_shim_kfree_skb(struct sk_buff *skb);
 struct sk_buff *mptcp_shim_skb_clone(struct sk_buff *skb);
 int mptcp_shim_skb_trim(struct sk_buff *skb, unsigned int len);
@@ -121,8 +122,8 @@ int mptcp_shim_skb_cow_head(struct sk_buff *skb, unsigned int headroom);
 bool mptcp_shim_skb_merge(struct sock *sk, struct sk_buff *to, struct sk_buff *from);
 void mptcp_shim_skb_pull(struct sk_buff *skb, unsigned int len);
 void *mptcp_shim_skb_push(struct sk_buff *skb, unsigned int len);
+void *mptcp_shim_tcp_header_grow(struct sk_buff *skb, unsigned int old, unsigned int more);
 void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset);
-struct tcp_skb_cb *mptcp_shim_tcp_skb_cb(struct sk_buff *skb);
 u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len);
 bool mptcp_shim_tcp_checksum_ok(struct sk_buff *skb, int family);
 void mptcp_shim_get_page(struct page *page);

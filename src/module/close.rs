@@ -18,6 +18,7 @@ use crate::locks::{
     Owned, //
 };
 use crate::proto_ops;
+use crate::rx;
 use crate::skb::Queue;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -53,9 +54,14 @@ fn tcp_state(state: State) -> u32 {
 ///
 /// The data lock is held, and nobody else owns the connection socket.
 pub(crate) fn on_release(data: &mut DataLock<'_>) {
+    let events = data.connection().take_events(event::ON_RELEASE);
+    finish_events(data, events);
+}
+
+/// Does what `events` ask for; see [`on_release`].
+pub(crate) fn finish_events(data: &mut DataLock<'_>, events: u32) {
     let connection = data.connection();
     let msk = connection.msk();
-    let events = connection.take_events(event::ON_RELEASE);
     if events & event::ACKED != 0 {
         free_acked(data, msk);
     }
@@ -110,7 +116,10 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
     if peer_finished {
         msk.add_shutdown(bindings::RCV_SHUTDOWN);
     }
-    if data.proto.data_fin_to_send().is_none() && !msk.flag(bindings::sock_flags_SOCK_DEAD) {
+    if data.connection().data_fin().is_some()
+        && data.proto.data_fin_to_send().is_none()
+        && !msk.flag(bindings::sock_flags_SOCK_DEAD)
+    {
         data.connection().set_data_fin(None);
     }
     if state != msk.state() {
@@ -177,6 +186,34 @@ pub(crate) fn answer(connection: &Connection) {
     }
 }
 
+/// The application has read: answers what has come, as TCP would.
+pub(crate) fn after_read(connection: &Connection) {
+    let unacked = connection.rcv_nxt().distance_from(connection.data_acked());
+    let ssk = connection.first();
+    let drained = connection.msk().receive_memory() == 0;
+    if unacked != 0
+        && connection.is_first_alive()
+        && ssk.owes_ack(unacked, drained)
+        && !rx::answer_at_once(ssk)
+    {
+        connection.schedule(event::ANSWER);
+    }
+}
+
+/// TCP's reader of the connection socket wants to answer what it has read, or to tell of room.
+///
+/// # Locking
+///
+/// `msk` is owned.
+pub(crate) fn on_read(connection: &Connection, msk: Sock) {
+    let rcv_nxt = connection.rcv_nxt();
+    let free = connection.free_space(0);
+    let window = connection.advertised();
+    if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, msk.mss()) {
+        answer(connection);
+    }
+}
+
 /// Arms the data-level retransmission timer when something is unacknowledged and it is not running.
 pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
     let connection = owned.connection();
@@ -211,9 +248,22 @@ fn on_timeout(owned: &mut Owned<'_>) {
         }
         if connection.data_fin().is_some() {
             answer(connection);
+            if !owned.queue().has_unsent() {
+                finish_unproven(ssk);
+            }
         }
     }
     arm_timer(owned);
+}
+
+/// A DATA_FIN has had no answer, and nothing has shown so far that the peer speaks MPTCP: sends the
+/// FIN too, which every peer answers. Without a DSS that answer is the fallback.
+fn finish_unproven(ssk: Sock) {
+    ssk.lock(true);
+    if subflow::of(ssk).is_some_and(|subflow| !subflow.is_proven()) {
+        proto_ops::shutdown_subflow(ssk);
+    }
+    ssk.release();
 }
 
 /// `shutdown(SHUT_WR)`: the DATA_FIN follows the data.

@@ -24,10 +24,10 @@ use crate::locks::{
     Owned, //
 };
 use crate::proto_ops;
+use crate::send_queue::SendQueue;
 use crate::skb::Header;
 use crate::sock::Sock;
 use crate::token_table;
-use crate::tx::SendQueue;
 use core::cell::UnsafeCell;
 use core::ptr::addr_of_mut;
 use core::sync::atomic::{
@@ -48,6 +48,7 @@ use mptcp_proto::ids::{
 };
 use mptcp_proto::keys;
 use mptcp_proto::seq::DataSeq;
+use mptcp_proto::window::Advertised;
 
 /// What has happened while a process owned the connection socket, or what the worker is to do.
 pub(crate) mod event {
@@ -73,6 +74,8 @@ pub(crate) mod event {
     pub(crate) const ANSWER: u32 = 1 << 9;
     /// There is something to read; never stored.
     pub(crate) const READABLE: u32 = 1 << 10;
+    /// Data came before its turn; never stored.
+    pub(crate) const OUT_OF_ORDER: u32 = 1 << 11;
 
     /// What is done when a process lets go of the connection socket.
     pub(crate) const ON_RELEASE: u32 = ACKED | ROOM | PEER_FINISHED | BROKEN | RESET;
@@ -112,8 +115,12 @@ pub(crate) struct Connection {
     rcv_nxt: AtomicU64,
     /// Right edge of the window that the peer has been promised.
     edge: AtomicU64,
+    /// The last Data ACK that went out.
+    data_acked: AtomicU64,
     /// The DATA_FIN to signal, plus one; 0 when there is none.
     data_fin: AtomicU64,
+    /// Whether a reader waits for more inside of one call, and answers from there.
+    read_in_loop: AtomicBool,
     /// Whether data waits for room, as the last push left it.
     unsent: AtomicBool,
     /// Bits of [`event`].
@@ -192,7 +199,9 @@ impl Connection {
                 fallen_back: AtomicBool::new(false),
                 rcv_nxt: AtomicU64::new(rcv_nxt.get()),
                 edge: AtomicU64::new(rcv_nxt.advance(u64::from(ssk.rcv_wnd())).get()),
+                data_acked: AtomicU64::new(rcv_nxt.get()),
                 data_fin: AtomicU64::new(0),
+                read_in_loop: AtomicBool::new(false),
                 unsent: AtomicBool::new(false),
                 events: AtomicU32::new(0),
                 timeout_una: AtomicU64::new(0),
@@ -327,10 +336,45 @@ impl Connection {
         DataSeq::new(self.edge.load(Ordering::Relaxed))
     }
 
+    /// The window that has been promised.
+    #[inline]
+    pub(crate) fn advertised(&self) -> Advertised {
+        let (rcv_nxt, edge) = (self.rcv_nxt(), self.edge());
+        let promised = if edge.after(rcv_nxt) {
+            edge.distance_from(rcv_nxt)
+        } else {
+            0
+        };
+        Advertised::new(rcv_nxt, u32::try_from(promised).unwrap_or(u32::MAX))
+    }
+
     /// Promises a window up to `edge`.
     #[inline]
     pub(crate) fn set_edge(&self, edge: DataSeq) {
         self.edge.store(edge.get(), Ordering::Relaxed);
+    }
+
+    /// Whether a reader waits for more inside of one call.
+    #[inline]
+    pub(crate) fn is_read_in_loop(&self) -> bool {
+        self.read_in_loop.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a reader waits for more inside of one call.
+    pub(crate) fn set_read_in_loop(&self, in_loop: bool) {
+        self.read_in_loop.store(in_loop, Ordering::Relaxed);
+    }
+
+    /// The last Data ACK that went out.
+    #[inline]
+    pub(crate) fn data_acked(&self) -> DataSeq {
+        DataSeq::new(self.data_acked.load(Ordering::Relaxed))
+    }
+
+    /// Notes the Data ACK that a segment carries out.
+    #[inline]
+    pub(crate) fn set_data_acked(&self, data_ack: DataSeq) {
+        self.data_acked.store(data_ack.get(), Ordering::Relaxed);
     }
 
     /// The DATA_FIN to signal on every segment without data, until it is acknowledged.
@@ -456,6 +500,14 @@ impl Connection {
         if self.has_unsent() {
             self.schedule(event::PUSH);
         }
+        self.msk.call_write_space();
+    }
+
+    /// Whether the application may write: what it writes goes to the subflow at once, so that the
+    /// subflow's room is the connection's. `wake` asks whether to wake a writer, which waits for
+    /// more room than it takes to go on.
+    pub(crate) fn has_room(&self, wake: kernel::ffi::c_int) -> bool {
+        !self.is_first_alive() || self.first.has_room(wake)
     }
 
     /// The TCP state of the subflow has changed, or an error has hit it.

@@ -13,9 +13,12 @@
 //! subflow, only takes the data lock. What softirq finds to do while a process owns the connection
 //! socket is left as an event, and `release_cb` sees to it before ownership ends.
 
-use crate::connection::Connection;
+use crate::connection::{
+    event,
+    Connection, //
+};
 use crate::rx::OutOfOrder;
-use crate::tx::SendQueue;
+use crate::send_queue::SendQueue;
 use core::marker::PhantomData;
 use core::ops::{
     Deref,
@@ -96,9 +99,11 @@ impl<'a> DataLock<'a> {
     /// Handles `events` at once when no process owns the connection socket, else leaves them to
     /// `release_cb`.
     pub(crate) fn publish(mut self, events: u32) {
-        self.connection.raise(events);
         if self.is_owner() {
-            crate::close::on_release(&mut self);
+            let events = events | self.connection.take_events(event::ON_RELEASE);
+            crate::close::finish_events(&mut self, events);
+        } else {
+            self.connection.raise(events);
         }
     }
 }

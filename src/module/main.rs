@@ -21,11 +21,13 @@ mod options_hook;
 mod proto_ops;
 mod request;
 mod rx;
+mod send_queue;
 mod skb;
 mod sock;
 mod sockopt;
 mod subflow;
 mod token_table;
+mod transmit_map;
 mod tx;
 
 module! {

@@ -10,7 +10,6 @@ use crate::handshake;
 use crate::skb::{
     Header,
     Skb,
-    OPTIONS_MAX,
     RST,
     SYN, //
 };
@@ -36,7 +35,6 @@ use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
 };
-use mptcp_proto::window::Advertised;
 
 /// Adds what MPTCP has to say to a segment that leaves.
 ///
@@ -69,14 +67,14 @@ pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
         on_established(ssk, connection, subflow, &header, packet)
     };
     if let Some(option) = option {
-        insert(ssk, packet, &option);
+        packet.add_option(ssk, &option);
     }
 }
 
 /// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
 fn on_syn(ssk: Sock, packet: Skb) {
     match handshake::syn_option(ssk) {
-        Some(option) => insert(ssk, packet, &MptcpOption::MpCapable(option)),
+        Some(option) => packet.add_option(ssk, &MptcpOption::MpCapable(option)),
         None => af_ops::unhook(ssk),
     }
 }
@@ -214,24 +212,10 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
 fn announce_window(ssk: Sock, connection: &Connection, packet: Skb) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space(0);
-    // CAST: The distance between window edge and `rcv_nxt` is a window.
-    let promised = connection.edge().distance_from(rcv_nxt) as u32;
-    let mut window = Advertised::new(rcv_nxt, promised);
+    let mut window = connection.advertised();
     let field = window.advertise(rcv_nxt, free, ssk.mss(), ssk.rcv_wscale());
     connection.set_edge(window.edge());
+    connection.set_data_acked(rcv_nxt);
     packet.set_window(field);
-}
-
-/// Writes `option` behind TCP's own, which may cost SACK blocks.
-#[inline]
-fn insert(ssk: Sock, packet: Skb, option: &MptcpOption<'_>) {
-    let mut bytes = [0; OPTIONS_MAX];
-    let Some(option) = option
-        .emit_padded(&mut bytes)
-        .and_then(|len| bytes.get(..len))
-    else {
-        return;
-    };
-    packet.grow_options(0, option);
-    packet.renew_checksum(ssk);
+    ssk.set_rcv_wnd(u32::from(field) << ssk.rcv_wscale());
 }

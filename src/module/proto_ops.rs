@@ -150,6 +150,71 @@ mod connected {
         }
     }
 
+    /// `recv()` and its relatives: TCP's own, with the answer from us.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
+    pub(super) unsafe extern "C" fn recvmsg(
+        sk: *mut bindings::sock,
+        message: *mut bindings::msghdr,
+        len: usize,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: As for `connection`; TCP's own function on a TCP socket.
+        unsafe {
+            let Some(connection) = connection(sk) else {
+                return 0;
+            };
+            let Some(function) = (*tcp_prot(connection.msk().family())).recvmsg else {
+                return 0;
+            };
+            // CAST: Flags are bits.
+            let waits = flags as u32 & bindings::MSG_WAITALL != 0;
+            if waits {
+                connection.set_read_in_loop(true);
+            }
+            let result = function(sk, message, len, flags);
+            if waits {
+                connection.set_read_in_loop(false);
+            }
+            if result > 0 {
+                close::after_read(connection);
+            }
+            result
+        }
+    }
+
+    /// `splice()` from the socket: TCP's own, with the answer from us.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
+    pub(super) unsafe extern "C" fn splice_read(
+        sock: *mut bindings::socket,
+        position: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: u32,
+    ) -> isize {
+        // SAFETY: In a system call on a connection socket; TCP's own function on a TCP socket.
+        unsafe {
+            let Some(connection) = sock_of(sock).map(|msk| connection::of(msk)) else {
+                return 0;
+            };
+            let Some(function) = (*stream_ops(connection.msk().family())).splice_read else {
+                return 0;
+            };
+            connection.set_read_in_loop(true);
+            let result = function(sock, position, pipe, len, flags);
+            connection.set_read_in_loop(false);
+            if result > 0 {
+                close::after_read(connection);
+            }
+            result
+        }
+    }
+
     /// `splice()` to the socket has nothing more to come: what waits for more goes out.
     ///
     /// # Safety
@@ -251,6 +316,19 @@ mod connected {
         }
     }
 
+    /// Whether there is room to write beyond the send buffer's own rule.
+    ///
+    /// # Safety
+    ///
+    /// Called by the socket layer with a connection socket that it keeps alive.
+    pub(super) unsafe extern "C" fn stream_memory_free(
+        sk: *const bindings::sock,
+        wake: c_int,
+    ) -> bool {
+        // SAFETY: As for `connection`.
+        unsafe { connection(sk.cast_mut()) }.is_none_or(|connection| connection.has_room(wake))
+    }
+
     /// The socket is not in TCP's hash tables: nothing to take out.
     ///
     /// # Safety
@@ -301,7 +379,7 @@ pub(crate) unsafe extern "C" fn connected_queue_xmit(
             skb.free();
         }
         if let Some(msk) = Sock::from_raw(sk) {
-            close::answer(connection::of(msk));
+            close::on_read(connection::of(msk), msk);
         }
     }
     0
@@ -392,6 +470,7 @@ pub(crate) unsafe fn become_connection(
         (*msk.icsk()).icsk_ulp_data = connection;
         msk.set_af_ops(af_ops::of_connection(msk.af_ops()));
         bindings::mptcp_shim_setup_timers(msk.as_ptr(), Some(timer));
+        bindings::mptcp_shim_keep_a_page(msk.as_ptr());
         msk.set_state(bindings::TCP_ESTABLISHED);
     }
 }
@@ -486,9 +565,11 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*prot).disconnect = Some(connected::disconnect);
         (*prot).shutdown = Some(connected::shutdown);
         (*prot).sendmsg = Some(connected::sendmsg);
+        (*prot).recvmsg = Some(connected::recvmsg);
         (*prot).splice_eof = Some(connected::splice_eof);
         (*prot).backlog_rcv = Some(connected::backlog_rcv);
         (*prot).release_cb = Some(connected::release_cb);
+        (*prot).stream_memory_free = Some(connected::stream_memory_free);
         (*prot).unhash = Some(connected::unhash);
         (*prot).keepalive = Some(connected::keepalive);
         (*prot).destroy = Some(connected::destroy);
@@ -521,6 +602,7 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*ops).owner = module;
         (*ops).sendmsg_locked = None;
         (*ops).read_skb = None;
+        (*ops).splice_read = Some(connected::splice_read);
 
         let switch = &raw mut (*tables).switch;
         (*switch).type_ = bindings::sock_type_SOCK_STREAM as u16;

@@ -215,11 +215,15 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
     // SAFETY: The data lock is held, and `mapping_of` keeps no reference.
     unsafe { subflow.receive() }.prune(subflow.peer_ssn(ssk.copied_seq()));
     copy_rtt(ssk, connection.msk());
+    if events & event::OUT_OF_ORDER != 0 {
+        ssk.want_ack_now();
+    }
     if events & event::READABLE != 0 && data.is_owner() {
         wake_reader(connection.msk());
     }
-    if events & !event::READABLE != 0 {
-        data.publish(events & !event::READABLE);
+    let events = events & !(event::READABLE | event::OUT_OF_ORDER);
+    if events != 0 {
+        data.publish(events);
     }
 }
 
@@ -287,6 +291,8 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
                 events |= deliver_in_order(data, &piece, skip, take)
             }
             Placement::OutOfOrder { .. } => {
+                // No reader will take it: the sender's clock must go on without one.
+                events |= event::OUT_OF_ORDER;
                 // CAST: Buffer sizes are positive.
                 let limit = connection.msk().rcvbuf() as u32;
                 if data.out_of_order.memory() > limit {
@@ -362,14 +368,17 @@ pub(crate) fn append(msk: Sock, skb: Skb) {
                 && bindings::mptcp_shim_skb_merge(msk.as_ptr(), last.as_ptr(), skb.as_ptr())
         });
         if !merged {
-            bindings::mptcp_shim_sk_mem_schedule_receive(msk.as_ptr(), skb.as_ptr());
-            bindings::mptcp_shim_skb_set_owner_r(skb.as_ptr(), msk.as_ptr());
-            queue.push(skb);
+            bindings::mptcp_shim_sk_receive(msk.as_ptr(), skb.as_ptr());
         }
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*tp).rcv_nxt), end);
         let connection = crate::connection::of(msk);
         (*tp).rcv_wup = end;
-        (*tp).rcv_wnd = connection.edge().low32().wrapping_sub(end);
+        if connection.is_read_in_loop() {
+            // TCP's reader answers what it has read while it waits for more.
+            (*msk.icsk()).icsk_ack.pending |= bindings::inet_csk_ack_state_t_ICSK_ACK_SCHED as u8;
+            (*tp).rcv_wup = connection.data_acked().low32();
+        }
+        (*tp).rcv_wnd = connection.edge().low32().wrapping_sub((*tp).rcv_wup);
         if (*tp).rcv_wnd > BEHIND {
             (*tp).rcv_wnd = 0;
         }
@@ -486,7 +495,7 @@ pub(crate) fn on_segment(
 }
 
 /// Sends a Data ACK unless a process owns the subflow.
-fn answer_at_once(ssk: Sock) -> bool {
+pub(crate) fn answer_at_once(ssk: Sock) -> bool {
     ssk.data_lock();
     let free = !ssk.is_owned_by_user();
     if free {

@@ -9,6 +9,7 @@ use crate::bindings;
 use crate::sock::Sock;
 use core::ptr::NonNull;
 use mptcp_proto::options::room::make_room;
+use mptcp_proto::options::MptcpOption;
 
 /// Most bytes of options that a TCP header holds.
 pub(crate) const OPTIONS_MAX: usize = 40;
@@ -88,8 +89,8 @@ impl Skb {
     /// TCP's control block of a buffer in a TCP queue.
     #[inline]
     pub(crate) fn control_block(self) -> *mut bindings::tcp_skb_cb {
-        // SAFETY: Only the address of `skb->cb` is computed.
-        unsafe { bindings::mptcp_shim_tcp_skb_cb(self.as_ptr()) }
+        // SAFETY: Only the address of `skb->cb` is computed. CAST: As the macro TCP_SKB_CB does.
+        unsafe { (&raw mut (*self.as_ptr()).cb).cast() }
     }
 
     /// First sequence number of a buffer in a TCP queue.
@@ -221,6 +222,33 @@ impl Skb {
     pub(crate) fn payload_sum(self, offset: i32, len: i32) -> u32 {
         // SAFETY: Exclusive use by the type invariant; the range lies inside the buffer.
         unsafe { bindings::mptcp_shim_skb_payload_sum(self.as_ptr(), offset, len) }
+    }
+
+    /// Puts `option` behind TCP's own options on a segment that leaves, which may cost SACK blocks;
+    /// without room or memory the packet stays as it is.
+    #[inline]
+    pub(crate) fn add_option(self, ssk: Sock, option: &MptcpOption<'_>) {
+        let len = option.padded_len();
+        // SAFETY: TCP has just written a whole header at the data pointer, in linear memory.
+        let old = unsafe { usize::from(*(*self.as_ptr()).data.add(12) >> 4) * 4 };
+        if old + len > TCP_HEADER + OPTIONS_MAX {
+            let mut bytes = [0; OPTIONS_MAX];
+            let written = option.emit_padded(&mut bytes);
+            if let Some(option) = written.and_then(|len| bytes.get(..len)) {
+                self.grow_options(0, option);
+                self.renew_checksum(ssk);
+            }
+            return;
+        }
+        // SAFETY: As above; `old` is the header's length. CAST: Both are at most 60.
+        let gap =
+            unsafe { bindings::mptcp_shim_tcp_header_grow(self.as_ptr(), old as u32, len as u32) };
+        if !gap.is_null() {
+            // SAFETY: The gap has `len` bytes, which are the packet's own; headers stood there.
+            let gap = unsafe { core::slice::from_raw_parts_mut(gap.cast::<u8>(), len) };
+            let written = option.emit_padded(gap);
+            debug_assert!(written == Some(len));
+        }
     }
 
     /// Puts `option`, whose length is a multiple of four, behind the options of an outgoing segment.
@@ -412,15 +440,32 @@ impl Queue {
     /// The first buffer, left in the queue.
     #[inline]
     pub(crate) fn first(self) -> Option<Skb> {
-        // SAFETY: The queue's owner holds its lock, as `receive` asks.
-        unsafe { Skb::from_raw(bindings::mptcp_shim_skb_peek(self.0.as_ptr())) }
+        self.end(|ends| ends.next)
+    }
+
+    /// The buffer at one end of the ring that the buffers and the head of the queue form.
+    #[inline]
+    fn end(
+        self,
+        choose: impl FnOnce(
+            &bindings::sk_buff_head__bindgen_ty_1__bindgen_ty_1,
+        ) -> *mut bindings::sk_buff,
+    ) -> Option<Skb> {
+        let head = self.0.as_ptr();
+        // SAFETY: The queue's owner holds its lock, as `receive` asks; both members of the union
+        // are the same two pointers, which lead to the head itself when the queue is empty.
+        unsafe {
+            if (*head).qlen == 0 {
+                return None;
+            }
+            Skb::from_raw(choose(&(*head).__bindgen_anon_1.__bindgen_anon_1))
+        }
     }
 
     /// The last buffer, left in the queue.
     #[inline]
     pub(crate) fn last(self) -> Option<Skb> {
-        // SAFETY: The queue's owner holds its lock, as `receive` asks.
-        unsafe { Skb::from_raw(bindings::mptcp_shim_skb_peek_tail(self.0.as_ptr())) }
+        self.end(|ends| ends.prev)
     }
 
     /// Takes `skb` out.
@@ -428,12 +473,5 @@ impl Queue {
     pub(crate) fn unlink(self, skb: Skb) {
         // SAFETY: `skb` came from this queue; the queue's owner holds its lock.
         unsafe { bindings::mptcp_shim_skb_unlink(skb.as_ptr(), self.0.as_ptr()) };
-    }
-
-    /// Appends `skb`.
-    #[inline]
-    pub(crate) fn push(self, skb: Skb) {
-        // SAFETY: `skb` is in no queue; the queue's owner holds its lock.
-        unsafe { bindings::mptcp_shim_skb_queue_tail(self.0.as_ptr(), skb.as_ptr()) };
     }
 }

@@ -183,15 +183,13 @@ impl Sock {
     /// Whether a process owns the socket. Exact only under its spinlock.
     #[inline]
     pub(crate) fn is_owned_by_user(self) -> bool {
-        // SAFETY: A live socket by the type invariant.
-        unsafe { bindings::mptcp_shim_sock_owned_by_user(self.as_ptr()) }
+        read!((*self.as_ptr()).sk_lock.__bindgen_anon_1.slock_owned.owned) != 0
     }
 
     /// A `sock_flags` flag, for instance `SOCK_LINGER`.
     #[inline]
     pub(crate) fn flag(self, flag: bindings::sock_flags) -> bool {
-        // SAFETY: A live socket by the type invariant.
-        unsafe { bindings::mptcp_shim_sock_flag(self.as_ptr(), flag) }
+        read!((*self.as_ptr()).__sk_common.__bindgen_anon_5.skc_flags) & (1 << flag) != 0
     }
 
     /// Shutdown directions, `RCV_SHUTDOWN | SEND_SHUTDOWN`.
@@ -336,6 +334,20 @@ impl Sock {
         read!((*self.tcp()).rcv_wnd)
     }
 
+    /// Tells TCP of the window that was announced in place of its own, in bytes.
+    ///
+    /// TCP's own stays so small that no segment makes it grow, which TCP would tell the peer at
+    /// once: when to do that is for the reader of the connection socket.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    #[inline]
+    pub(crate) fn set_rcv_wnd(self, window: u32) {
+        // SAFETY: A live TCP socket by the type invariant, owned by the caller.
+        unsafe { bindings::mptcp_shim_set_rcv_wnd(self.as_ptr(), window) };
+    }
+
     /// How far the peer's window field is shifted.
     #[inline]
     pub(crate) fn snd_wscale(self) -> u8 {
@@ -374,6 +386,12 @@ impl Sock {
         read!((*self.as_ptr()).sk_sndbuf)
     }
 
+    /// Memory of what has been written and not acknowledged, in bytes.
+    #[inline]
+    pub(crate) fn wmem_queued(self) -> i32 {
+        read!((*self.as_ptr()).sk_wmem_queued)
+    }
+
     /// Bytes of the window that `space` bytes of free memory are worth.
     #[inline]
     pub(crate) fn win_from_space(self, space: i32) -> i32 {
@@ -395,6 +413,12 @@ impl Sock {
         unsafe { addr_of_mut!((*self.as_ptr()).sk_receive_queue) }
     }
 
+    /// Whether TCP would let an application write; see `Connection::has_room`.
+    pub(crate) fn has_room(self, wake: kernel::ffi::c_int) -> bool {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_subflow_has_room(self.as_ptr(), wake) }
+    }
+
     /// Forces a pure acknowledgment out.
     ///
     /// # Locking
@@ -404,6 +428,41 @@ impl Sock {
     pub(crate) fn send_ack(self) {
         // SAFETY: A live TCP socket by the type invariant, owned by the caller.
         unsafe { bindings::__tcp_send_ack(self.as_ptr(), self.rcv_nxt(), 0) };
+    }
+
+    /// Whether the application's reading of data, of which `unacked` bytes have not been
+    /// acknowledged, is a reason to acknowledge it: TCP's rule in `__tcp_cleanup_rbuf`. `drained`
+    /// says that the application has read all there was.
+    pub(crate) fn owes_ack(self, unacked: u64, drained: bool) -> bool {
+        // SAFETY: A live TCP socket by the type invariant; TCP changes the fields under its lock,
+        // and an answer too early or too late does no harm.
+        let (pending, segment) = unsafe {
+            let ack = &raw const (*self.icsk()).icsk_ack;
+            (
+                u32::from(core::ptr::read_volatile(&raw const (*ack).pending)),
+                u64::from(core::ptr::read_volatile(&raw const (*ack).rcv_mss)),
+            )
+        };
+        let is = |flag| pending & flag != 0;
+        // SAFETY: As above.
+        let pingpong = || unsafe { bindings::mptcp_shim_in_pingpong_mode(self.as_ptr()) };
+        is(bindings::inet_csk_ack_state_t_ICSK_ACK_SCHED)
+            && (unacked > segment
+                || drained
+                    && (is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED2)
+                        || is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED) && !pingpong()))
+    }
+
+    /// Lets TCP answer the segment that it is looking at now, and not a moment later.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn want_ack_now(self) {
+        // SAFETY: A live TCP socket by the type invariant, owned by the caller. CAST: A small bit.
+        unsafe {
+            (*self.icsk()).icsk_ack.pending |= bindings::inet_csk_ack_state_t_ICSK_ACK_NOW as u8
+        };
     }
 
     /// Subflow retransmission timeout, in microseconds.

@@ -16,7 +16,7 @@ use crate::net;
 use crate::rx;
 use crate::skb::Header;
 use crate::sock::Sock;
-use crate::tx::TransmitMap;
+use crate::transmit_map::TransmitMap;
 use core::cell::UnsafeCell;
 use core::ptr::{
     addr_of_mut,
@@ -182,8 +182,10 @@ pub(crate) fn attach(ssk: Sock, agreement: &Agreement, header: &Header) -> Resul
         (*raw).sk_write_space = Some(write_space);
         (*raw).sk_state_change = Some(state_change);
         (*raw).sk_error_report = Some(error_report);
-        (*raw).sk_rcvlowat = 1;
-        (*raw).sk_allocation = bindings::GFP_ATOMIC;
+        // What has come was taken off the queue before TCP thinks of an answer. That must not look
+        // like an application that has read it and gives room: the answer waits for the reader.
+        (*raw).sk_rcvlowat = 0;
+        bindings::mptcp_shim_keep_a_page(raw);
         if !net::sees_incoming(ssk) {
             bindings::mptcp_shim_forget_rx_dst(raw);
         }
@@ -195,9 +197,6 @@ pub(crate) fn attach(ssk: Sock, agreement: &Agreement, header: &Header) -> Resul
         if (*raw).sk_rcvbuf < limit as i32 {
             (*raw).sk_rcvbuf = limit as i32;
         }
-        let window = ssk.win_from_space((*raw).sk_rcvbuf);
-        (*ssk.tcp()).window_clamp = window as u32;
-        (*ssk.tcp()).rcv_ssthresh = window as u32;
     }
     Ok(())
 }

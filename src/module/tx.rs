@@ -2,344 +2,45 @@
 
 //! The way out: from the application's buffer to the subflow.
 //!
-//! The application's bytes are copied once, into page fragments that the connection keeps until the
-//! peer's Data ACK has passed them. A subflow gets references to the same pages
-//! (`MSG_SPLICE_PAGES`), so nothing is copied a second time, and what one subflow loses another can
-//! send. What a byte of the subflow stands for is known to two tables: the assignment made when the
-//! byte was handed over, and the declarations as they went out on the wire, which a retransmission
-//! has to repeat exactly.
+//! The application's bytes are copied once. While nothing waits, TCP's own code copies them into the
+//! subflow's packets, and the connection keeps references to the pages that TCP put them in
+//! ([`write_through`]). What the subflow cannot take now is copied into pages of our own
+//! ([`copy_some`]), or stays in the pages that the application handed over ([`take_pages`]), and
+//! goes to the subflow by reference later ([`push`]). Either way the pages stay until the peer's
+//! Data ACK has passed them, and what one subflow loses another can send.
+//!
+//! The connection's window is looked at, and not only the subflow's: a peer may acknowledge bytes of
+//! the subflow that it has not taken in yet.
 //!
 //! C counterpart: `mptcp_sendmsg`, `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
-use crate::connection::{
-    event,
-    Connection, //
+use crate::connection::event;
+use crate::locks::{
+    DataLock,
+    Owned, //
 };
-use crate::locks::Owned;
 use crate::proto_ops;
+use crate::send_queue::PAGES;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
-    storage,
-    Mappings,
     Subflow, //
 };
 use kernel::prelude::*;
-use mptcp_proto::mapping::{
-    DeclareError,
-    Declared,
-    InsertError,
-    Mapping,
-    Table, //
-};
-use mptcp_proto::seq::{
-    DataSeq,
-    SubflowSeq, //
-};
+use mptcp_proto::mapping::Mapping;
+use mptcp_proto::seq::DataSeq;
 
-/// Assignments that a subflow starts with: one, and one for each reinjection under way.
-const ASSIGNMENTS: usize = 4;
-/// Declarations that a subflow starts with, one for each packet in flight.
-const DECLARATIONS: usize = 8;
-/// Most declarations kept apart; beyond, the latest two become one.
-const DECLARATIONS_MAX: usize = 4096;
 /// Bytes copied before they are handed to the subflow while the application has more.
 const BATCH: u64 = 1 << 16;
 /// Most bytes handed to a subflow at once.
 const BURST: u64 = 1 << 18;
 /// Largest packet, headers included: a mapping's length has 16 bits.
 const PACKET_MAX: u32 = 1 << 16;
-/// Most page ranges handed to a subflow at once.
-const PAGES: usize = 8;
+/// What each call of TCP's `sendmsg` is told: never to wait, never to signal.
+const QUIETLY: u32 = bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL;
 
-/// A run of bytes in a page fragment.
-#[derive(Clone, Copy)]
-struct Chunk {
-    /// The page; the chunk owns a reference.
-    page: *mut bindings::page,
-    /// Where the bytes begin, from the page's start.
-    offset: u32,
-    /// Bytes.
-    len: u32,
-    /// Data sequence number of the first byte.
-    dsn: DataSeq,
-}
-
-/// What the application has written and the peer has not acknowledged.
-pub(crate) struct SendQueue {
-    /// Chunks in data sequence order; those before `first` are gone.
-    chunks: KVec<Chunk>,
-    /// Index of the oldest chunk.
-    first: usize,
-    /// Index of the chunk that contains `nxt`, or of one before it.
-    cursor: usize,
-    /// Next data sequence number to hand to a subflow.
-    nxt: DataSeq,
-    /// Data sequence number of the next byte written.
-    end: DataSeq,
-}
-
-// SAFETY: The page references may be given back by any thread.
-unsafe impl Send for SendQueue {}
-
-impl SendQueue {
-    /// An empty queue whose next byte has number `dsn`.
-    pub(crate) fn new(dsn: DataSeq) -> Self {
-        Self {
-            chunks: KVec::new(),
-            first: 0,
-            cursor: 0,
-            nxt: dsn,
-            end: dsn,
-        }
-    }
-
-    /// Whether bytes wait to be handed to a subflow.
-    #[inline]
-    pub(crate) fn has_unsent(&self) -> bool {
-        self.nxt != self.end
-    }
-
-    /// Next data sequence number to hand to a subflow.
-    #[inline]
-    pub(crate) fn nxt(&self) -> DataSeq {
-        self.nxt
-    }
-
-    /// Sends again from `dsn` on.
-    pub(crate) fn rewind(&mut self, dsn: DataSeq) {
-        if dsn.before(self.nxt) {
-            self.nxt = dsn;
-            self.cursor = self.first;
-        }
-    }
-
-    /// Makes sure that `append` has room for one more chunk.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    fn reserve(&mut self) -> Result {
-        if self.chunks.len() == self.chunks.capacity() && self.first > 0 {
-            // Closes the gap at the front before asking for more memory.
-            let rest = self.chunks.len() - self.first;
-            self.chunks.copy_within(self.first.., 0);
-            self.chunks.truncate(rest);
-            self.cursor = self.cursor.saturating_sub(self.first);
-            self.first = 0;
-        }
-        if self.chunks.len() == self.chunks.capacity() {
-            let more = core::cmp::max(8, self.chunks.len());
-            self.chunks.reserve(more, GFP_KERNEL)?;
-        }
-        Ok(())
-    }
-
-    /// Appends `len` bytes at `offset` of `page`; takes a reference when a new chunk is needed.
-    fn append(&mut self, page: *mut bindings::page, offset: u32, len: u32) -> Result {
-        let dsn = self.end;
-        let index = self.chunks.len().wrapping_sub(1);
-        match self.chunks.get_mut(index) {
-            Some(last)
-                if index >= self.first && last.page == page && last.offset + last.len == offset =>
-            {
-                last.len += len;
-                self.cursor = self.cursor.min(index);
-            }
-            _ => {
-                self.reserve()?;
-                self.chunks.push(
-                    Chunk {
-                        page,
-                        offset,
-                        len,
-                        dsn,
-                    },
-                    GFP_KERNEL,
-                )?;
-                // SAFETY: The fragment that the bytes lie in holds the page.
-                unsafe { bindings::mptcp_shim_get_page(page) };
-            }
-        }
-        self.end = dsn.advance(u64::from(len));
-        Ok(())
-    }
-
-    /// Frees what lies before `una`; returns the bytes freed.
-    pub(crate) fn free_acked(&mut self, una: DataSeq) -> u32 {
-        let mut freed = 0u32;
-        while let Some(chunk) = self.chunks.get_mut(self.first) {
-            if una.at_or_before(chunk.dsn) {
-                break;
-            }
-            let passed = una.distance_from(chunk.dsn);
-            if passed < u64::from(chunk.len) {
-                // CAST: Less than the chunk's 32-bit length.
-                let passed = passed as u32;
-                chunk.dsn = una;
-                chunk.offset += passed;
-                chunk.len -= passed;
-                freed += passed;
-                break;
-            }
-            freed += chunk.len;
-            // SAFETY: The chunk owns a reference, which ends here.
-            unsafe { bindings::mptcp_shim_put_page(chunk.page) };
-            self.first += 1;
-        }
-        if self.first == self.chunks.len() {
-            self.chunks.clear();
-            self.first = 0;
-        }
-        self.cursor = core::cmp::max(self.cursor, self.first);
-        if self.cursor > self.chunks.len() {
-            self.cursor = self.first;
-        }
-        if self.nxt.before(una) {
-            self.nxt = una;
-        }
-        freed
-    }
-
-    /// Frees everything; returns the bytes freed.
-    pub(crate) fn free_all(&mut self) -> u32 {
-        self.nxt = self.end;
-        self.free_acked(self.end)
-    }
-
-    /// The pages of up to `max` bytes from `nxt` on.
-    fn next_pages(&mut self, max: u64, pages: &mut [bindings::bio_vec; PAGES]) -> (usize, u64) {
-        let (mut count, mut bytes) = (0, 0);
-        let mut dsn = self.nxt;
-        while self
-            .chunks
-            .get(self.cursor)
-            .is_some_and(|chunk| chunk.dsn.advance(u64::from(chunk.len)).at_or_before(dsn))
-        {
-            self.cursor += 1;
-        }
-        for chunk in self.chunks.get(self.cursor..).unwrap_or_default() {
-            let Some(page) = pages.get_mut(count) else {
-                break;
-            };
-            let skip = dsn.distance_from(chunk.dsn);
-            let left = u64::from(chunk.len).saturating_sub(skip);
-            let len = left.min(max.saturating_sub(bytes));
-            if len == 0 {
-                break;
-            }
-            page.bv_page = chunk.page;
-            // CAST: Both are within a chunk, whose length has 32 bits.
-            page.bv_offset = chunk.offset + skip as u32;
-            page.bv_len = len as u32;
-            count += 1;
-            bytes += len;
-            dsn = dsn.advance(len);
-        }
-        (count, bytes)
-    }
-}
-
-impl Drop for SendQueue {
-    fn drop(&mut self) {
-        for chunk in self.chunks.get(self.first..).unwrap_or_default() {
-            // SAFETY: Each chunk owns a reference, which ends here.
-            unsafe { bindings::mptcp_shim_put_page(chunk.page) };
-        }
-    }
-}
-
-/// Which data the bytes of a subflow carry, in the direction we send.
-pub(crate) struct TransmitMap {
-    /// What was assigned when the bytes were handed over.
-    assigned: Table<Mappings>,
-    /// What was declared on the wire.
-    declared: Declared<Mappings>,
-}
-
-impl TransmitMap {
-    /// No bytes yet.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            assigned: Table::new(storage(ASSIGNMENTS)?),
-            declared: Declared::new(storage(DECLARATIONS)?),
-        })
-    }
-
-    /// Says that the bytes of `mapping` carry its data.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM` when the table cannot grow.
-    fn assign(&mut self, mapping: Mapping) -> Result {
-        match self.assigned.insert(mapping) {
-            Ok(_) => Ok(()),
-            Err(InsertError::Full) => {
-                let more = storage(self.assigned.capacity() * 2)?;
-                let _ = self.assigned.replace_storage(more);
-                self.assigned
-                    .insert(mapping)
-                    .map(|_| ())
-                    .map_err(|_| ENOMEM)
-            }
-            Err(_) => Err(EINVAL),
-        }
-    }
-
-    /// Takes back what was assigned from `ssn` on: the bytes were not handed over.
-    fn unassign(&mut self, ssn: SubflowSeq) {
-        self.assigned.truncate(ssn);
-    }
-
-    /// The mapping to put on a segment of `len` bytes from `ssn` on.
-    ///
-    /// The first transmission declares the segment itself; a retransmission repeats what was
-    /// declared, because a receiver may refuse a mapping that differs from the one it knows.
-    #[inline]
-    pub(crate) fn declare(
-        &mut self,
-        ssn: SubflowSeq,
-        len: u32,
-        una: SubflowSeq,
-    ) -> Option<Mapping> {
-        let is_new = self.declared.end().is_none_or(|end| ssn.at_or_after(end));
-        if !is_new {
-            if let Some(mapping) = self.declared.covering(ssn, len) {
-                return Some(mapping);
-            }
-        }
-        let mapping = self.assigned.lookup(ssn)?.take(len);
-        if !is_new || mapping.len() < len {
-            return Some(mapping);
-        }
-        self.declared.prune(una);
-        self.assigned.prune(una);
-        match self.declared.declare(mapping) {
-            Ok(()) => {}
-            Err(DeclareError::Full) => {
-                let capacity = self.declared.capacity();
-                if capacity < DECLARATIONS_MAX {
-                    if let Ok(more) = storage(capacity * 2) {
-                        let _ = self.declared.replace_storage(more);
-                    }
-                }
-                if self.declared.len() == self.declared.capacity() {
-                    let _ = self.declared.merge_last();
-                }
-                let _ = self.declared.declare(mapping);
-            }
-            Err(_) => {}
-        }
-        Some(mapping)
-    }
-}
-
-/// Copies what the application sends and hands it to the subflow; returns the bytes taken.
+/// Sends what the application passes; returns the bytes taken.
 ///
 /// # Errors
 ///
@@ -352,13 +53,13 @@ pub(crate) fn send(
     let msk = owned.connection().msk();
     // SAFETY: `message` is the caller's, for the duration of the system call.
     let flags = unsafe { (*message).msg_flags };
-    // SAFETY: A live socket.
-    let mut timeout = unsafe {
-        bindings::mptcp_shim_sk_clear_async_nospace(msk.as_ptr());
-        bindings::mptcp_shim_sock_sndtimeo(msk.as_ptr(), flags & bindings::MSG_DONTWAIT != 0)
+    let mut timeout = None;
+    let notice = if flags & bindings::MSG_ZEROCOPY != 0 {
+        // SAFETY: A live, owned socket.
+        unsafe { bindings::mptcp_shim_zerocopy_begin(msk.as_ptr(), flags, len) }
+    } else {
+        core::ptr::null_mut()
     };
-    // SAFETY: A live, owned socket.
-    let notice = unsafe { bindings::mptcp_shim_zerocopy_begin(msk.as_ptr(), flags, len) };
     let mut copied = 0;
     let result = loop {
         if copied == len {
@@ -367,13 +68,17 @@ pub(crate) fn send(
         if msk.error() != 0 || msk.shutdown_mask() & bindings::SEND_SHUTDOWN as u8 != 0 {
             break Err(EPIPE);
         }
-        match copy_some(owned, message, len - copied) {
+        match take_some(owned, message, len - copied, flags) {
             Ok(0) => {
                 push(owned, flags & !bindings::MSG_MORE);
                 // SAFETY: A live, owned socket; the wait releases and retakes the ownership.
                 let error = unsafe {
+                    let nonblocking = flags & bindings::MSG_DONTWAIT != 0;
+                    let timeout = timeout.get_or_insert_with(|| {
+                        bindings::mptcp_shim_sock_sndtimeo(msk.as_ptr(), nonblocking)
+                    });
                     bindings::mptcp_shim_sk_set_nospace(msk.as_ptr());
-                    bindings::sk_stream_wait_memory(msk.as_ptr(), &mut timeout)
+                    bindings::sk_stream_wait_memory(msk.as_ptr(), timeout)
                 };
                 if error != 0 {
                     break Err(Error::from_errno(error));
@@ -381,8 +86,8 @@ pub(crate) fn send(
             }
             Ok(bytes) => {
                 copied += bytes;
-                let waiting = owned.queue().end.distance_from(owned.queue().nxt);
-                if waiting >= BATCH && copied < len {
+                let queue = owned.queue();
+                if queue.end().distance_from(queue.nxt()) >= BATCH && copied < len {
                     push(owned, flags | bindings::MSG_MORE);
                 }
             }
@@ -390,8 +95,10 @@ pub(crate) fn send(
         }
     };
     push(owned, flags);
-    // SAFETY: What `mptcp_shim_zerocopy_begin` returned, used once.
-    unsafe { bindings::mptcp_shim_zerocopy_end(notice, copied != 0) };
+    if !notice.is_null() {
+        // SAFETY: What `mptcp_shim_zerocopy_begin` returned, used once.
+        unsafe { bindings::mptcp_shim_zerocopy_end(notice, copied != 0) };
+    }
     match result {
         Err(error) if copied == 0 => {
             // SAFETY: A live, owned socket; turns EPIPE into the socket's error and the signal.
@@ -405,18 +112,175 @@ pub(crate) fn send(
     }
 }
 
-/// Copies what fits the current page fragment; 0 when there is no memory for more now.
+/// Takes some of the next `len` bytes of `message`, in the way that costs least; 0 when there is
+/// no room.
 ///
 /// # Errors
 ///
-/// `EFAULT` when the application's buffer cannot be read.
+/// `EFAULT` when the application's buffer cannot be read; `ENOMEM`.
+fn take_some(
+    owned: &mut Owned<'_>,
+    message: *mut bindings::msghdr,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    let by_reference = flags & bindings::MSG_SPLICE_PAGES != 0;
+    if !by_reference {
+        let taken = write_through(owned, message, len, flags)?;
+        if taken != 0 {
+            return Ok(taken);
+        }
+    }
+    let msk = owned.connection().msk();
+    // SAFETY: A live, owned socket.
+    if !unsafe { bindings::mptcp_shim_sk_stream_memory_free(msk.as_ptr()) } {
+        Ok(0)
+    } else if by_reference {
+        take_pages(owned, message, len)
+    } else {
+        copy_some(owned, message, len)
+    }
+}
+
+/// Lets TCP copy the application's bytes into the subflow's packets; returns the bytes taken, 0
+/// when others wait before them or the subflow takes none.
+///
+/// # Errors
+///
+/// As for [`take_some`].
+fn write_through(
+    owned: &mut Owned<'_>,
+    message: *mut bindings::msghdr,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    // Whether the subflow has room is for TCP to say.
+    if owned.queue().has_unsent()
+        || !connection.is_first_alive()
+        || msk.wmem_queued() >= msk.sndbuf()
+    {
+        return Ok(0);
+    }
+    let ssk = connection.first();
+    ssk.lock(true);
+    let mut taken = 0;
+    let mut result = Ok(());
+    if let Some(subflow) = subflow::of(ssk) {
+        limit_packets(ssk);
+        while taken < len {
+            match write_fragment(owned, ssk, subflow, message, len - taken, flags) {
+                Ok(0) => break,
+                Ok(bytes) => taken += bytes,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+    }
+    ssk.release();
+    crate::close::arm_timer(owned);
+    result.map(|()| taken).or_else(|error| match taken {
+        0 => Err(error),
+        _ => Ok(taken),
+    })
+}
+
+/// Lets TCP copy what fits the current page fragment; see [`write_through`].
+fn write_fragment(
+    owned: &mut Owned<'_>,
+    ssk: Sock,
+    subflow: &Subflow,
+    message: *mut bindings::msghdr,
+    len: usize,
+    flags: u32,
+) -> Result<usize> {
+    let msk = owned.connection().msk();
+    // TCP may leave an end of less than 32 bytes of the fragment unused and go on in a new one.
+    owned.queue().reserve(2)?;
+    // SAFETY: A live, owned socket. The fragment is the current task's, which is in this call.
+    let (fragment, page, offset, room) = unsafe {
+        let fragment = bindings::mptcp_shim_sk_page_frag(ssk.as_ptr());
+        if !bindings::sk_page_frag_refill(msk.as_ptr(), fragment) {
+            return Ok(0);
+        }
+        let offset = (*fragment).offset;
+        (
+            fragment,
+            (*fragment).page,
+            offset,
+            (*fragment).size - offset,
+        )
+    };
+    let asked = core::cmp::min(u32::try_from(len).unwrap_or(u32::MAX), room);
+    let ssn = subflow.local_ssn(ssk.write_seq());
+    let nxt = owned.queue().nxt();
+    let mut data = owned.data();
+    data.sent = Mapping::new(ssn, nxt, 0);
+    let window = window_room(&data, nxt);
+    let asked = core::cmp::min(asked, u32::try_from(window).unwrap_or(u32::MAX));
+    // The numbers must be known before the peer can acknowledge them. Data beyond a DATA_FIN is
+    // impossible: the caller has looked for a shutdown.
+    let _ = data.proto.on_send(asked);
+    drop(data);
+    // SAFETY: The subflow is owned; the map is not used across the call below.
+    let map = unsafe { subflow.transmit() };
+    // SAFETY: A live, owned socket. CAST: A fragment is far smaller than 2 GiB.
+    let has_memory = unsafe { bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), asked as i32) };
+    if asked == 0 || !has_memory || map.assign(Mapping::new(ssn, nxt, asked)).is_err() {
+        owned.data().proto.on_send_less(asked);
+        return Ok(0);
+    }
+    let more = if len > asked as usize {
+        bindings::MSG_MORE
+    } else {
+        flags & bindings::MSG_MORE
+    };
+    // SAFETY: The subflow is owned; `message` is the caller's. The reference taken meanwhile keeps
+    // TCP from using the page anew, which it does with a page that is its own alone.
+    let (result, now) = unsafe {
+        bindings::mptcp_shim_get_page(page);
+        let result =
+            bindings::mptcp_shim_send_some(ssk.as_ptr(), message, asked as usize, QUIETLY | more);
+        (result, ((*fragment).page, (*fragment).offset))
+    };
+    let sent = u32::try_from(result).unwrap_or(0);
+    let behind = if core::ptr::eq(now.0, page) { 0 } else { now.1 };
+    let here = sent.saturating_sub(behind);
+    // `reserve` has made room for both.
+    let queue = owned.queue();
+    if !queue.append(page, offset, here, false)? {
+        // SAFETY: Taken above, and not needed for a chunk.
+        unsafe { bindings::mptcp_shim_put_page(page) };
+    }
+    if queue.append(now.0, 0, sent - here, false)? {
+        // SAFETY: The fragment holds its page.
+        unsafe { bindings::mptcp_shim_get_page(now.0) };
+    }
+    queue.advance(u64::from(sent));
+    if sent < asked {
+        // SAFETY: The subflow is owned, and `map` above is not used any more.
+        unsafe { subflow.transmit() }.unassign(ssn.advance(sent));
+        owned.data().proto.on_send_less(asked - sent);
+    }
+    charge(msk, sent);
+    if sent == 0 && result != EAGAIN.to_errno() {
+        return Err(Error::from_errno(result));
+    }
+    Ok(sent as usize)
+}
+
+/// Copies what fits the current page fragment; returns the bytes taken.
+///
+/// # Errors
+///
+/// As for [`take_some`].
 fn copy_some(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize) -> Result<usize> {
     let msk = owned.connection().msk();
     // SAFETY: A live, owned socket; `message` is the caller's.
     unsafe {
-        if !bindings::mptcp_shim_sk_stream_memory_free(msk.as_ptr()) {
-            return Ok(0);
-        }
         let fragment = bindings::mptcp_shim_sk_page_frag(msk.as_ptr());
         if !bindings::sk_page_frag_refill(msk.as_ptr(), fragment) {
             return Ok(0);
@@ -439,23 +303,85 @@ fn copy_some(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize) 
         if bytes == 0 {
             return Err(EFAULT);
         }
-        owned.queue().append(page, offset, bytes)?;
+        if owned.queue().append(page, offset, bytes, false)? {
+            bindings::mptcp_shim_get_page(page);
+        }
         (*fragment).offset = offset + bytes;
-        bindings::mptcp_shim_sk_wmem_charge(msk.as_ptr(), bytes as i32);
-        let tp = msk.tcp();
-        (*tp).write_seq = (*tp).write_seq.wrapping_add(bytes);
-        // Data beyond a DATA_FIN is impossible: shutdown was checked by the caller.
-        let _ = owned.data().proto.on_send(bytes);
+        enqueue(owned, bytes);
         Ok(bytes as usize)
     }
 }
 
-/// Hands what waits to the subflow, as far as the peer's window and the subflow's memory allow.
+/// Takes a page that the application hands over (`sendfile()`, `splice()`); returns its bytes.
+///
+/// # Errors
+///
+/// As for [`take_some`].
+fn take_pages(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize) -> Result<usize> {
+    let msk = owned.connection().msk();
+    owned.queue().reserve(1)?;
+    // SAFETY: Zeroes are an empty page range.
+    let mut range: bindings::bio_vec = unsafe { core::mem::zeroed() };
+    // SAFETY: A live, owned socket; `message` is the caller's and holds its pages during the call.
+    unsafe {
+        // CAST: A page is far smaller than 2 GiB.
+        if !bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), len.min(1 << 12) as i32) {
+            return Ok(0);
+        }
+        if !bindings::mptcp_shim_next_page(message, len, &mut range) {
+            return copy_some(owned, message, len);
+        }
+    }
+    let queue = owned.queue();
+    if queue.append(range.bv_page, range.bv_offset, range.bv_len, true)? {
+        // SAFETY: The application's pages are held during the call.
+        unsafe { bindings::mptcp_shim_get_page(range.bv_page) };
+    }
+    enqueue(owned, range.bv_len);
+    Ok(range.bv_len as usize)
+}
+
+/// Numbers `bytes` bytes that have been appended to the queue.
+fn enqueue(owned: &mut Owned<'_>, bytes: u32) {
+    charge(owned.connection().msk(), bytes);
+    // Data beyond a DATA_FIN is impossible: the caller has looked for a shutdown.
+    let _ = owned.data().proto.on_send(bytes);
+}
+
+/// Accounts for `bytes` bytes that the connection keeps.
+///
+/// # Locking
+///
+/// `msk` is owned.
+fn charge(msk: Sock, bytes: u32) {
+    // SAFETY: A live, owned socket. CAST: A fragment is far smaller than 2 GiB.
+    unsafe {
+        bindings::mptcp_shim_sk_wmem_charge(msk.as_ptr(), bytes as i32);
+        let tp = msk.tcp();
+        (*tp).write_seq = (*tp).write_seq.wrapping_add(bytes);
+    }
+}
+
+/// Keeps packets within what a mapping can describe; a change of route may have raised the limit.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+fn limit_packets(ssk: Sock) {
+    // SAFETY: A live, owned socket.
+    unsafe {
+        let raw = ssk.as_ptr();
+        (*raw).sk_gso_max_size = (*raw).sk_gso_max_size.min(PACKET_MAX);
+    }
+}
+
+/// Hands what waits to the subflow, as far as the subflow's memory allows.
 pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
     let fin = connection.has_fallen_back() && connection.data_fin().is_some();
     if !(owned.queue().has_unsent() || fin) || !connection.is_first_alive() {
+        connection.set_unsent(owned.queue().has_unsent());
         return;
     }
     let ssk = connection.first();
@@ -473,32 +399,35 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
 /// See [`push`]; `ssk` is owned.
 fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     let connection = owned.connection();
-    // SAFETY: A live, owned socket; a change of route may have raised the limit.
-    unsafe {
-        let raw = ssk.as_ptr();
-        (*raw).sk_gso_max_size = (*raw).sk_gso_max_size.min(PACKET_MAX);
-    }
+    limit_packets(ssk);
     // SAFETY: Zeroes are an empty page range.
     let mut pages: [bindings::bio_vec; PAGES] = unsafe { core::mem::zeroed() };
     loop {
+        let nxt = owned.queue().nxt();
         let ssn = subflow.local_ssn(ssk.write_seq());
-        let room = begin_burst(owned, connection, ssn);
-        let (count, bytes) = owned
-            .queue()
-            .next_pages(core::cmp::min(room, BURST), &mut pages);
-        if bytes == 0 {
+        let mut data = owned.data();
+        data.sent = Mapping::new(ssn, nxt, 0);
+        let window = window_room(&data, nxt);
+        drop(data);
+        let most = core::cmp::min(window, BURST);
+        let found = owned.queue().next_pages(most, &mut pages);
+        if found.bytes == 0 {
             break;
         }
-        let nxt = owned.queue().nxt;
         // CAST: At most BURST.
-        let mapping = Mapping::new(ssn, nxt, bytes as u32);
-        let more = if nxt.advance(bytes) == owned.queue().end {
+        let mapping = Mapping::new(ssn, nxt, found.bytes as u32);
+        let more = if nxt.advance(found.bytes) == owned.queue().end() {
             flags & bindings::MSG_MORE
         } else {
             bindings::MSG_MORE
         };
+        let stable = if found.shared {
+            0
+        } else {
+            bindings::MSG_NO_SHARED_FRAGS
+        };
         // SAFETY: The subflow is owned; the map is not used across the calls below. `pages` hold
-        // `bytes` bytes in `count` ranges, whose pages the queue keeps.
+        // `found.bytes` bytes in `found.count` ranges, whose pages the queue keeps.
         let sent = unsafe {
             if subflow.transmit().assign(mapping).is_err() {
                 break;
@@ -506,18 +435,15 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
             bindings::mptcp_shim_splice_pages(
                 ssk.as_ptr(),
                 pages.as_mut_ptr(),
-                count as u32,
-                bytes as usize,
-                bindings::MSG_DONTWAIT
-                    | bindings::MSG_NOSIGNAL
-                    | bindings::MSG_NO_SHARED_FRAGS
-                    | more,
+                found.count as u32,
+                found.bytes as usize,
+                QUIETLY | stable | more,
             )
         };
         // CAST: A positive result is at most BURST.
         let sent = u64::try_from(sent).unwrap_or(0);
-        owned.queue().nxt = nxt.advance(sent);
-        if sent < bytes {
+        owned.queue().advance(sent);
+        if sent < found.bytes {
             // SAFETY: As above.
             unsafe { subflow.transmit().unassign(ssn.advance(sent as u32)) };
             break;
@@ -527,15 +453,12 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
     crate::close::arm_timer(owned);
 }
 
-/// Bytes that may be handed over now, the first of them as byte `ssn` of the subflow.
+/// Bytes that the peer's window allows from `nxt` on.
 ///
-/// With nothing in flight one byte may exceed the peer's window: TCP's own window probe of the
-/// subflow then finds out when the window opens.
-fn begin_burst(owned: &mut Owned<'_>, connection: &Connection, ssn: SubflowSeq) -> u64 {
-    let nxt = owned.queue().nxt;
-    let mut data = owned.data();
-    data.sent = Mapping::new(ssn, nxt, 0);
-    if connection.has_fallen_back() {
+/// With nothing in flight one byte may exceed it: TCP's own window probe of the subflow then finds
+/// out when the window opens.
+fn window_room(data: &DataLock<'_>, nxt: DataSeq) -> u64 {
+    if data.connection().has_fallen_back() {
         return u64::MAX;
     }
     let end = data.proto.snd_wnd_end();

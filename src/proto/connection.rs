@@ -374,6 +374,15 @@ impl Connection {
         Ok(dsn)
     }
 
+    /// Takes back the last `len` numbers that [`on_send`](Self::on_send) assigned: their bytes were
+    /// not sent. Numbers that the peer has acknowledged, or a DATA_FIN, stay.
+    #[inline]
+    pub fn on_send_less(&mut self, len: u32) {
+        if self.local_fin == LocalFin::Open && u64::from(len) <= self.outstanding() {
+            self.snd_nxt = self.snd_nxt.retreat(u64::from(len));
+        }
+    }
+
     /// Takes in `len` bytes of data that begin at [`rcv_nxt`](Self::rcv_nxt).
     #[inline]
     pub fn on_receive(&mut self, len: u32) -> ReceiveOutcome {

@@ -7,34 +7,14 @@
 
 #include "mptcp_shims.h"
 
-struct sk_buff *mptcp_shim_skb_peek(struct sk_buff_head *list)
-{
-	return skb_peek(list);
-}
-
-struct sk_buff *mptcp_shim_skb_peek_tail(struct sk_buff_head *list)
-{
-	return skb_peek_tail(list);
-}
-
 void mptcp_shim_skb_unlink(struct sk_buff *skb, struct sk_buff_head *list)
 {
 	__skb_unlink(skb, list);
 }
 
-void mptcp_shim_skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb)
-{
-	__skb_queue_tail(list, skb);
-}
-
 void mptcp_shim_skb_orphan(struct sk_buff *skb)
 {
 	skb_orphan(skb);
-}
-
-void mptcp_shim_skb_set_owner_r(struct sk_buff *skb, struct sock *sk)
-{
-	skb_set_owner_r(skb, sk);
 }
 
 void mptcp_shim_kfree_skb(struct sk_buff *skb)
@@ -88,14 +68,28 @@ bool mptcp_shim_skb_merge(struct sock *sk, struct sk_buff *to, struct sk_buff *f
 	return true;
 }
 
+/*
+ * Opens a gap of @more bytes behind the TCP header of @old bytes that @skb begins with, and tells
+ * the checksum that is left to the device. Returns the gap, NULL without memory.
+ */
+void *mptcp_shim_tcp_header_grow(struct sk_buff *skb, unsigned int old, unsigned int more)
+{
+	struct tcphdr *th;
+
+	if (skb_cow_head(skb, more))
+		return NULL;
+	th = skb_push(skb, more);
+	memmove(th, (u8 *)th + more, old);
+	th->doff += more / 4;
+	th->check = csum16_add(th->check, htons(more));
+	skb->csum_start -= more;
+	skb_reset_transport_header(skb);
+	return (u8 *)th + old;
+}
+
 void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset)
 {
 	skb_set_transport_header(skb, offset);
-}
-
-struct tcp_skb_cb *mptcp_shim_tcp_skb_cb(struct sk_buff *skb)
-{
-	return TCP_SKB_CB(skb);
 }
 
 u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len)
@@ -121,8 +115,10 @@ void mptcp_shim_put_page(struct page *page)
 }
 
 /* Accounts @skb to @sk's receive memory; may exceed the pressure limits, never fails. */
-void mptcp_shim_sk_mem_schedule_receive(struct sock *sk, struct sk_buff *skb)
+/* Acknowledged data is kept even under pressure: the charge then runs into debt. */
+void mptcp_shim_sk_receive(struct sock *sk, struct sk_buff *skb)
 {
-	/* Acknowledged data is kept even under pressure: the charge then runs into debt. */
 	(void)sk_rmem_schedule(sk, skb, skb->truesize);
+	__skb_queue_tail(&sk->sk_receive_queue, skb);
+	skb_set_owner_r(skb, sk);
 }

@@ -17,11 +17,6 @@ void mptcp_shim_data_unlock(struct sock *sk)
 	spin_unlock_bh(&sk->sk_lock.slock);
 }
 
-bool mptcp_shim_sock_owned_by_user(const struct sock *sk)
-{
-	return sock_owned_by_user_nocheck(sk);
-}
-
 int mptcp_shim_sk_add_backlog(struct sock *sk, struct sk_buff *skb, unsigned int limit)
 {
 	return sk_add_backlog(sk, skb, limit);
@@ -37,11 +32,6 @@ void mptcp_shim_sock_put(struct sock *sk)
 	sock_put(sk);
 }
 
-bool mptcp_shim_sock_flag(const struct sock *sk, enum sock_flags flag)
-{
-	return sock_flag(sk, flag);
-}
-
 void mptcp_shim_sock_reset_flag(struct sock *sk, enum sock_flags flag)
 {
 	sock_reset_flag(sk, flag);
@@ -52,13 +42,30 @@ void mptcp_shim_sock_orphan(struct sock *sk)
 	sock_orphan(sk);
 }
 
-/* The application is gone, but TCP goes on delivering what arrives. */
+/*
+ * The application is gone, but TCP goes on delivering what arrives and sending what waits. For that
+ * it needs a struct socket, whose flags say that somebody waits for room.
+ */
 void mptcp_shim_sock_detach(struct sock *sk)
 {
+	static struct socket_alloc nobody;
+
 	write_lock_bh(&sk->sk_callback_lock);
 	RCU_INIT_POINTER(sk->sk_wq, NULL);
-	sk_set_socket(sk, NULL);
+	sk->sk_socket = &nobody.socket;
 	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* Whether TCP would let the application write to @sk; @wake asks whether to wake a writer. */
+bool mptcp_shim_subflow_has_room(const struct sock *sk, int wake)
+{
+	return wake ? __sk_stream_is_writeable(sk, wake) : sk_stream_memory_free(sk);
+}
+
+/* A page of memory that is not given back after each buffer, only to be asked for again. */
+void mptcp_shim_keep_a_page(struct sock *sk)
+{
+	sk->sk_reserved_mem = PAGE_SIZE;
 }
 
 /* Closing the socket will reset the connection. */
@@ -250,6 +257,39 @@ int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int
 
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, pages, count, size);
 	return tcp_sendmsg_locked(sk, &msg, size);
+}
+
+/* tcp_sendmsg_locked() of the next @size bytes of @msg, which TCP copies; the caller holds @sk. */
+int mptcp_shim_send_some(struct sock *sk, struct msghdr *msg, size_t size, unsigned int flags)
+{
+	const size_t rest = iov_iter_count(&msg->msg_iter) - size;
+	const unsigned int own_flags = msg->msg_flags;
+	int sent;
+
+	msg->msg_flags = flags;
+	iov_iter_truncate(&msg->msg_iter, size);
+	sent = tcp_sendmsg_locked(sk, msg, size);
+	iov_iter_reexpand(&msg->msg_iter, iov_iter_count(&msg->msg_iter) + rest);
+	msg->msg_flags = own_flags;
+	return sent;
+}
+
+/* Takes up to @max bytes of the next page of @msg; false when that page may not be referred to. */
+bool mptcp_shim_next_page(struct msghdr *msg, size_t max, struct bio_vec *range)
+{
+	struct page *page, **pages = &page;
+	size_t offset;
+	ssize_t len;
+
+	len = iov_iter_extract_pages(&msg->msg_iter, &pages, max, 1, 0, &offset);
+	if (len <= 0)
+		return false;
+	if (!sendpage_ok(page)) {
+		iov_iter_revert(&msg->msg_iter, len);
+		return false;
+	}
+	bvec_set_page(range, page, len, offset);
+	return true;
 }
 
 void mptcp_shim_spin_lock_init(spinlock_t *lock)

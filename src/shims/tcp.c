@@ -71,6 +71,25 @@ struct sock *mptcp_shim_sk_from_retransmit_timer(struct timer_list *timer)
 	return timer_container_of((struct sock *)NULL, timer, tcp_retransmit_timer);
 }
 
+/*
+ * The window that a header announces, in place of TCP's own, which is kept small: 7.3 sets it anew
+ * whenever a longer segment than before has come. It also remembers the furthest edge.
+ */
+void mptcp_shim_set_rcv_wnd(struct sock *sk, u32 window)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	tp->rcv_wnd = window;
+	tp->window_clamp = tp->advmss;
+	tp->rcv_ssthresh = tp->advmss;
+	tcp_update_max_rcv_wnd_seq(tp);
+}
+
+bool mptcp_shim_in_pingpong_mode(struct sock *sk)
+{
+	return inet_csk_in_pingpong_mode(sk);
+}
+
 int mptcp_shim_tcp_win_from_space(const struct sock *sk, int space)
 {
 	return tcp_win_from_space(sk, space);

@@ -141,6 +141,27 @@ fn peer_close_first_passes_close_wait_and_last_ack() {
 }
 
 #[test]
+fn numbers_not_sent_are_taken_back() {
+    let mut c = connection();
+    let first = c.snd_nxt();
+    assert_eq!(c.on_send(100), Ok(first));
+    c.on_send_less(60);
+    assert_eq!(c.snd_nxt(), first.advance(40));
+    assert_eq!(c.on_data_ack(first.advance(41), 0), AckOutcome::Invalid);
+    assert!(matches!(
+        c.on_data_ack(first.advance(40), 0),
+        AckOutcome::New { acked: 40, .. }
+    ));
+    // Acknowledged numbers and those before a DATA_FIN stay.
+    c.on_send_less(1);
+    assert_eq!(c.snd_nxt(), first.advance(40));
+    assert!(c.on_send(5).is_ok());
+    assert!(matches!(c.shutdown_send(), ShutdownOutcome::Queued(_)));
+    c.on_send_less(5);
+    assert_eq!(c.snd_nxt(), first.advance(46));
+}
+
+#[test]
 fn impossible_data_fins_are_ignored() {
     let mut c = connection();
     assert_eq!(c.on_receive(10), ReceiveOutcome::Advanced);

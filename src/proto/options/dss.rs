@@ -51,6 +51,11 @@ const DSN_8: u8 = 0x08;
 /// Flag F: the mapping ends with the DATA_FIN.
 const DATA_FIN: u8 = 0x10;
 
+/// Flags of the option of every day: Data ACK and mapping, both with 8 bytes.
+const EVERYDAY_FLAGS: u8 = DATA_ACK | DATA_ACK_8 | MAPPING | DSN_8;
+/// Length of the option of every day, which has no checksum, in bytes.
+const EVERYDAY_LEN: usize = 26;
+
 /// A data sequence number as a DSS option carries it: whole, or its 32 least significant bits.
 ///
 /// RFC 8684, Section 3.3.1.
@@ -198,6 +203,16 @@ impl Dss {
     /// two bytes of checksum more.
     #[inline]
     pub fn parse(option: &[u8]) -> Result<Self, ParseError> {
+        // With length and flags known, the compiler has nothing left to decide.
+        match <&[u8; EVERYDAY_LEN]>::try_from(option) {
+            Ok(everyday @ [_, _, _, EVERYDAY_FLAGS, ..]) => Self::read(everyday),
+            _ => Self::read(option),
+        }
+    }
+
+    /// See [`parse`](Self::parse).
+    #[inline(always)]
+    fn read(option: &[u8]) -> Result<Self, ParseError> {
         let mut reader = Reader::new(option)?;
         let [_, flags] = reader.bytes()?;
         let has = |flag: u8| flags & flag != 0;
@@ -274,6 +289,16 @@ impl Dss {
     /// Returns `None` if `out` is too small.
     #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Option<usize> {
+        if self.flags() == EVERYDAY_FLAGS && self.len() == EVERYDAY_LEN {
+            self.write(out.first_chunk_mut::<EVERYDAY_LEN>()?)
+        } else {
+            self.write(out)
+        }
+    }
+
+    /// See [`emit`](Self::emit).
+    #[inline(always)]
+    fn write(&self, out: &mut [u8]) -> Option<usize> {
         let len = self.len();
         let mut writer = Writer::option(out, len, subtype::DSS, 0)?;
         writer.u8(self.flags())?;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What each byte of a subflow stands for, in the direction we send.
+//!
+//! Two tables know: the assignment made when the byte was handed over, and the declarations as they
+//! went out on the wire, which a retransmission has to repeat exactly.
+//!
+//! RFC 8684, Section 3.3.1. C counterpart: `struct mptcp_ext` on each packet, include/net/mptcp.h.
+
+use crate::subflow::{
+    storage,
+    Mappings, //
+};
+use kernel::prelude::*;
+use mptcp_proto::mapping::{
+    DeclareError,
+    Declared,
+    InsertError,
+    Mapping,
+    Table, //
+};
+use mptcp_proto::seq::SubflowSeq;
+
+/// Assignments that a subflow starts with: one, and one for each reinjection under way.
+const ASSIGNMENTS: usize = 4;
+/// Declarations that a subflow starts with, one for each packet in flight.
+const DECLARATIONS: usize = 8;
+/// Most declarations kept apart; beyond, the latest two become one.
+const DECLARATIONS_MAX: usize = 4096;
+
+/// Which data the bytes of a subflow carry, in the direction we send.
+pub(crate) struct TransmitMap {
+    /// What was assigned when the bytes were handed over.
+    assigned: Table<Mappings>,
+    /// What was declared on the wire.
+    declared: Declared<Mappings>,
+}
+
+impl TransmitMap {
+    /// No bytes yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            assigned: Table::new(storage(ASSIGNMENTS)?),
+            declared: Declared::new(storage(DECLARATIONS)?),
+        })
+    }
+
+    /// Says that the bytes of `mapping` carry its data.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when the table cannot grow.
+    pub(crate) fn assign(&mut self, mapping: Mapping) -> Result {
+        match self.assigned.insert(mapping) {
+            Ok(_) => Ok(()),
+            Err(InsertError::Full) => {
+                let more = storage(self.assigned.capacity() * 2)?;
+                let _ = self.assigned.replace_storage(more);
+                self.assigned
+                    .insert(mapping)
+                    .map(|_| ())
+                    .map_err(|_| ENOMEM)
+            }
+            Err(_) => Err(EINVAL),
+        }
+    }
+
+    /// Takes back what was assigned from `ssn` on: the bytes were not handed over.
+    pub(crate) fn unassign(&mut self, ssn: SubflowSeq) {
+        self.assigned.truncate(ssn);
+    }
+
+    /// The mapping to put on a segment of `len` bytes from `ssn` on.
+    ///
+    /// The first transmission declares the segment itself; a retransmission repeats what was
+    /// declared, because a receiver may refuse a mapping that differs from the one it knows.
+    #[inline]
+    pub(crate) fn declare(
+        &mut self,
+        ssn: SubflowSeq,
+        len: u32,
+        una: SubflowSeq,
+    ) -> Option<Mapping> {
+        let is_new = self.declared.end().is_none_or(|end| ssn.at_or_after(end));
+        if !is_new {
+            if let Some(mapping) = self.declared.covering(ssn, len) {
+                return Some(mapping);
+            }
+        }
+        let mapping = self.assigned.lookup(ssn)?.take(len);
+        if !is_new || mapping.len() < len {
+            return Some(mapping);
+        }
+        self.declared.prune(una);
+        self.assigned.prune(una);
+        match self.declared.declare(mapping) {
+            Ok(()) => {}
+            Err(DeclareError::Full) => {
+                let capacity = self.declared.capacity();
+                if capacity < DECLARATIONS_MAX {
+                    if let Ok(more) = storage(capacity * 2) {
+                        let _ = self.declared.replace_storage(more);
+                    }
+                }
+                if self.declared.len() == self.declared.capacity() {
+                    let _ = self.declared.merge_last();
+                }
+                let _ = self.declared.declare(mapping);
+            }
+            Err(_) => {}
+        }
+        Some(mapping)
+    }
+}
