@@ -43,6 +43,7 @@
 //! | [`handshake`] | setting up a connection, joining a subflow | 3.1, 3.2 |
 //! | [`connection`] | data-level acknowledgment and close | 3.3.2, 3.3.3, 3.5 |
 //! | [`fallback`] | when to fall back, reset or go on | 3.6, 3.7 |
+//! | [`scheduler`] | which subflow carries the next data | 2.5, 3.3.8 |
 #![crate_name = "mptcp_proto"]
 #![cfg_attr(not(any(MODULE, test)), no_std)]
 #![forbid(unsafe_code)]
@@ -55,6 +56,7 @@ pub mod keys;
 pub mod mapping;
 pub mod options;
 pub mod reassembly;
+pub mod scheduler;
 pub mod seq;
 pub mod time;
 #[cfg(any(test, CONFIG_KUNIT = "y"))]

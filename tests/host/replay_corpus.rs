@@ -45,3 +45,8 @@ fn options_parse() -> io::Result<()> {
 fn options_roundtrip() -> io::Result<()> {
     replay("options_roundtrip", bodies::options_roundtrip::run)
 }
+
+#[test]
+fn scheduler_ops() -> io::Result<()> {
+    replay("scheduler_ops", bodies::scheduler_ops::run)
+}
