@@ -45,3 +45,8 @@ fn options_parse() -> io::Result<()> {
 fn options_roundtrip() -> io::Result<()> {
     replay("options_roundtrip", bodies::options_roundtrip::run)
 }
+
+#[test]
+fn path_manager_ops() -> io::Result<()> {
+    replay("path_manager_ops", bodies::path_manager_ops::run)
+}
