@@ -44,6 +44,7 @@
 //! | [`connection`] | data-level acknowledgment and close | 3.3.2, 3.3.3, 3.5 |
 //! | [`fallback`] | when to fall back, reset or go on | 3.6, 3.7 |
 //! | [`scheduler`] | which subflow carries the next data | 2.5, 3.3.8 |
+//! | [`path_manager`] | which subflows there are to be | 3.2, 3.3.8, 3.4, 3.9 |
 #![crate_name = "mptcp_proto"]
 #![cfg_attr(not(any(MODULE, test)), no_std)]
 #![forbid(unsafe_code)]
@@ -55,6 +56,7 @@ pub mod ids;
 pub mod keys;
 pub mod mapping;
 pub mod options;
+pub mod path_manager;
 pub mod reassembly;
 pub mod scheduler;
 pub mod seq;

@@ -50,3 +50,8 @@ fn options_roundtrip() -> io::Result<()> {
 fn scheduler_ops() -> io::Result<()> {
     replay("scheduler_ops", bodies::scheduler_ops::run)
 }
+
+#[test]
+fn path_manager_ops() -> io::Result<()> {
+    replay("path_manager_ops", bodies::path_manager_ops::run)
+}

@@ -248,27 +248,3 @@ fn backup_carries_nothing_until_the_regular_path_is_lost() {
         assert!(net.rcv_nxt - before > 5 * backup.rate, "{kind:?}");
     }
 }
-
-#[test]
-#[ignore = "shows nothing that the others do not: prints the figures of docs/design.md"]
-fn table_of_figures() {
-    let unlike = unequal().into_iter().chain([near_and_far()]);
-    for links in unlike.chain(equal()) {
-        println!("{links:?}");
-        for kind in Kind::ALL {
-            print!("| `{}` |", kind.name());
-            for buffer in SMALL.into_iter().chain(LARGE) {
-                let mut what = scenario(*kind, &links, buffer);
-                what.rescue = false;
-                let mut net = Net::new(what);
-                net.run(10 * SECOND);
-                let start = net.rcv_nxt;
-                net.run(40 * SECOND);
-                let percent = |of: u64| (net.rcv_nxt - start) * 10 / 3 / of;
-                let (best, all) = (best_alone(&links, buffer), sum(&links));
-                print!(" {}% / {}% |", percent(best), percent(all));
-            }
-            println!();
-        }
-    }
-}

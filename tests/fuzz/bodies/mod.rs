@@ -12,5 +12,6 @@ pub(crate) mod connection_ops;
 pub(crate) mod handshake_ops;
 pub(crate) mod options_parse;
 pub(crate) mod options_roundtrip;
+pub(crate) mod path_manager_ops;
 pub(crate) mod scheduler_ops;
 pub(crate) mod source;

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which subflow to set up next.
+//!
+//! RFC 8684, Sections 3.2, 3.4 and 3.9.1.
+//!
+//! C counterpart: `net/mptcp/pm_kernel.c` (`mptcp_pm_create_subflow_or_signal_addr`).
+
+use super::decide::Decision;
+use super::kind::Candidate;
+use super::peer::Standing;
+use super::subflow::{
+    Stage,
+    Subflow, //
+};
+use super::tick::Tick;
+use super::{
+    Pair,
+    Paths,
+    LOCALS,
+    PEERS, //
+};
+use crate::ids::{
+    Address,
+    AddressId, //
+};
+use crate::time::Timestamp;
+
+/// The local end of a subflow to be set up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalEnd {
+    /// Names the address, for the MP_JOIN of the SYN.
+    pub id: AddressId,
+    /// The address to send from.
+    pub addr: Address,
+    /// The interface to send on; zero if any.
+    pub interface_index: u32,
+}
+
+/// The peer's end of a subflow to be set up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerEnd {
+    /// What the peer calls the address.
+    pub id: AddressId,
+    /// The address to send to.
+    pub addr: Address,
+    /// The port to send to, host order.
+    pub port: u16,
+}
+
+/// How many subflows use each pair of addresses, and each address.
+pub(super) struct Uses([[u8; PEERS]; LOCALS]);
+
+impl Uses {
+    /// Returns how many subflows use the pair.
+    fn of(&self, pair: Pair) -> u8 {
+        let row = self.0.get(usize::from(pair.local));
+        row.and_then(|row| row.get(usize::from(pair.peer)))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Returns how many subflows use the local address, plus how many use the peer's.
+    fn of_both(&self, pair: Pair) -> u8 {
+        let row = self.0.get(usize::from(pair.local)).into_iter().flatten();
+        let column = self
+            .0
+            .iter()
+            .filter_map(|row| row.get(usize::from(pair.peer)));
+        row.chain(column).fold(0, |sum, n| sum.saturating_add(*n))
+    }
+}
+
+impl Paths {
+    /// Counts the subflows of each pair.
+    ///
+    /// An address may be in several slots, if it was seen as the source of a join as well: a subflow
+    /// counts for each of them.
+    pub(super) fn uses(&self) -> Uses {
+        let mut uses = Uses([[0; PEERS]; LOCALS]);
+        for (_, subflow) in self.subflows.iter() {
+            let Some(used) = self.peers.get(subflow.peer) else {
+                continue;
+            };
+            let row = uses.0.get_mut(usize::from(subflow.local));
+            for (count, peer) in row.into_iter().flatten().zip(self.peers.slots()) {
+                if peer.is_some_and(|peer| (peer.addr, peer.port) == (used.addr, used.port)) {
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+        uses
+    }
+
+    /// Returns the pairs that have fewer subflows than they should, and when each may be tried.
+    ///
+    /// None if there can be no more subflows.
+    pub(super) fn missing<'a>(
+        &'a self,
+        uses: &'a Uses,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Pair, Tick)> + 'a {
+        let may_connect = self.config.connects && self.has_room(now);
+        let locals = self.locals.iter().filter(move |_| may_connect);
+        locals
+            .filter(|(_, local)| local.is_usable())
+            .flat_map(move |(local_index, local)| {
+                self.peers.iter().filter_map(move |(peer_index, peer)| {
+                    let pair = Pair {
+                        local: local_index,
+                        peer: peer_index,
+                    };
+                    let candidate = Candidate {
+                        pair,
+                        local: local.addr,
+                        peer: peer.addr,
+                    };
+                    if peer.standing != Standing::Joinable
+                        || uses.of(pair) >= self.config.wanted(&candidate)
+                    {
+                        return None;
+                    }
+                    let retry_at = self.backoff.retry_at(pair)?;
+                    Some((pair, retry_at.max(self.connect_from)))
+                })
+            })
+    }
+
+    /// Sets up a subflow that is missing.
+    ///
+    /// With more pairs than subflows are allowed, those come first that are not a backup, then
+    /// those whose addresses are used least.
+    pub(super) fn connect(&mut self, now: Timestamp) -> Option<Decision> {
+        let uses = self.uses();
+        let (pair, _) = self
+            .missing(&uses, now)
+            .filter(|(_, from)| *from <= Tick::at(now))
+            .min_by_key(|(pair, _)| {
+                let local = self.locals.get(pair.local);
+                let is_backup = local.is_some_and(|local| local.is_backup());
+                (is_backup, uses.of_both(*pair))
+            })?;
+        let local = self.locals.get(pair.local)?;
+        let peer = self.peers.get(pair.peer)?;
+        let id = self.name_local(pair.local)?;
+        let backup = local.is_backup();
+        let subflow = self.add_subflow(Subflow {
+            generation: 0,
+            local: pair.local,
+            peer: pair.peer,
+            peer_id: peer.id,
+            stage: Stage::Connecting,
+            local_backup: backup,
+            peer_backup: false,
+            tick: Tick::ORIGIN,
+        })?;
+        Some(Decision::Connect {
+            subflow,
+            local: LocalEnd {
+                id,
+                addr: local.addr,
+                interface_index: local.interface_index,
+            },
+            peer: PeerEnd {
+                id: peer.id,
+                addr: peer.addr,
+                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.1
+                //# In other words, the
+                //# destination port of a SYN containing an MP_JOIN option SHOULD be the
+                //# same as the remote port of the first subflow in the connection.
+                port: if peer.port == 0 {
+                    self.peer_port
+                } else {
+                    peer.port
+                },
+            },
+            backup,
+        })
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The local addresses: which there are, whether they may be used, and what the peer calls them.
+//!
+//! An address gets its ID when the peer is to hear of it for the first time, and keeps it until
+//! that ID is withdrawn. An address that comes back before the withdrawal was signalled has never
+//! been away, as far as the peer knows. One that comes back later gets another ID, so that a late
+//! copy of the withdrawal cannot hit it.
+//!
+//! RFC 8684, Sections 3.2, 3.4.1 and 3.4.2.
+//!
+//! C counterpart: `net/mptcp/pm_kernel.c` (`mptcp_pm_nl_get_local_id`).
+
+use super::address::{
+    canonical,
+    is_unicast, //
+};
+use super::signalling::Announcement;
+use super::tick::Tick;
+use super::Paths;
+use crate::ids::{
+    Address,
+    AddressId, //
+};
+
+/// How subflows may use the addresses of an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+pub enum Policy {
+    /// As any other.
+    #[default]
+    On,
+    /// Not at all.
+    Off,
+    /// Only if no other subflow is usable.
+    Backup,
+}
+
+impl Policy {
+    /// All policies, the default first.
+    pub const ALL: [Self; 3] = [Self::On, Self::Off, Self::Backup];
+
+    /// Returns the name by which people choose the policy.
+    #[inline]
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// Returns the policy with this name, exactly as [`Policy::name`] writes it.
+    #[must_use]
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.name().as_bytes() == name)
+    }
+}
+
+/// What is known of an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// Names the interface; zero if it is not known.
+    pub index: u32,
+    /// It is up and has a carrier.
+    pub is_running: bool,
+    /// How subflows may use its addresses.
+    pub policy: Policy,
+}
+
+/// What became of a local address that was offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// It is known from now on.
+    Stored,
+    /// It is not one host's address.
+    Unusable,
+    /// All slots hold addresses that are in use or could be.
+    NoRoom,
+}
+
+/// One local address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Local {
+    /// The address.
+    pub(super) addr: Address,
+    /// Names the interface that has it; zero if it is not known.
+    pub(super) interface_index: u32,
+    /// The interface is up and has a carrier.
+    is_running: bool,
+    /// How subflows may use the addresses of the interface.
+    policy: Policy,
+    /// The interface still has it.
+    pub(super) is_present: bool,
+    /// What the peer calls it, if it can have heard of it.
+    pub(super) id: Option<AddressId>,
+    /// How far its announcement has come.
+    pub(super) announcement: Announcement,
+    /// When the announcement is repeated or given up, if it waits for its echo.
+    pub(super) due: Tick,
+}
+
+impl Local {
+    /// Makes an address that the peer has not heard of.
+    pub(super) const fn new(addr: Address, interface: Interface) -> Self {
+        Self {
+            addr,
+            interface_index: interface.index,
+            is_running: interface.is_running,
+            policy: interface.policy,
+            is_present: true,
+            id: None,
+            announcement: Announcement::Unsent,
+            due: Tick::ORIGIN,
+        }
+    }
+
+    /// Changes what is known of the interface.
+    fn set_interface(&mut self, interface: Interface) {
+        self.interface_index = interface.index;
+        self.is_running = interface.is_running;
+        self.policy = interface.policy;
+    }
+
+    /// Tells whether packets can leave from the address, whatever the policy.
+    pub(super) const fn is_reachable(&self) -> bool {
+        self.is_present && self.is_running
+    }
+
+    /// Tells whether subflows may use the address.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_reachable() && self.policy != Policy::Off
+    }
+
+    /// Tells whether the peer is to use subflows of the address only as a backup.
+    pub(super) fn is_backup(&self) -> bool {
+        self.policy == Policy::Backup
+    }
+}
+
+impl Paths {
+    /// Returns the slot of a local address.
+    pub(super) fn find_local(&self, addr: Address) -> Option<u8> {
+        self.locals.find(|local| local.addr == addr)
+    }
+
+    /// Stores an address that is in no slot; one that is neither usable nor known to the peer gives
+    /// way.
+    pub(super) fn store_local(&mut self, local: Local) -> Option<u8> {
+        if let Some(index) = self.locals.insert(local) {
+            return Some(index);
+        }
+        let (index, _) = self.locals.iter().find(|(index, old)| {
+            *index != 0 && !old.is_usable() && old.id.is_none() && !self.has_subflow_from(*index)
+        })?;
+        *self.locals.get_mut(index)? = local;
+        self.backoff.forget_local(index);
+        Some(index)
+    }
+
+    /// Applies `change` to a local address and lets it start afresh if that makes it usable.
+    fn change_local(&mut self, index: u8, change: impl Fn(&mut Local)) {
+        if let Some(local) = self.locals.get_mut(index) {
+            let was_usable = local.is_usable();
+            change(local);
+            if !was_usable && local.is_usable() {
+                self.backoff.forgive_local(index);
+            }
+        }
+    }
+
+    /// Takes in that the local host has an address, or that it is on another interface now.
+    ///
+    /// Which addresses may be used by connections at all is the caller's to know: those of loopback
+    /// interfaces are not told, nor tentative or deprecated ones.
+    pub fn on_local_added(&mut self, addr: Address, interface: Interface) -> Taken {
+        let addr = canonical(addr);
+        if !is_unicast(addr) {
+            return Taken::Unusable;
+        }
+        if let Some(index) = self.find_local(addr) {
+            self.change_local(index, |local| {
+                local.set_interface(interface);
+                local.is_present = true;
+            });
+            return Taken::Stored;
+        }
+        match self.store_local(Local::new(addr, interface)) {
+            Some(_) => Taken::Stored,
+            None => Taken::NoRoom,
+        }
+    }
+
+    /// Takes in that an interface has an address no longer.
+    ///
+    /// An interface that the address was not last said to be on is ignored.
+    pub fn on_local_removed(&mut self, addr: Address, interface_index: u32) {
+        if let Some(index) = self.find_local(canonical(addr)) {
+            self.change_local(index, |local| {
+                if local.interface_index == interface_index || local.interface_index == 0 {
+                    local.is_present = false;
+                }
+            });
+        }
+    }
+
+    /// Takes in that an interface has lost or got back its carrier, or has another policy.
+    pub fn on_interface(&mut self, interface: Interface) {
+        for index in 0..self.local_slots() {
+            self.change_local(index, |local| {
+                if local.interface_index == interface.index {
+                    local.set_interface(interface);
+                }
+            });
+        }
+    }
+
+    /// Returns the ID of the local address in a slot; if it has none, it gets one.
+    ///
+    /// RFC 8684, Section 3.4.1.
+    pub(super) fn name_local(&mut self, index: u8) -> Option<AddressId> {
+        if let Some(id) = self.locals.get(index)?.id {
+            return Some(id);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+        //# The Address ID MUST uniquely identify the address for the
+        //# sender of the option (within the scope of the connection);
+        let mut id = self.last_id;
+        for _ in 0..u8::MAX {
+            id = id.wrapping_add(1).max(1);
+            let candidate = AddressId::new(id);
+            let in_use = self.locals.find(|local| local.id == Some(candidate));
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+            //# A host wishing to replace an existing Address ID MUST first remove
+            //# the existing one (Section 3.4.2).
+            if in_use.is_none() && !self.withdrawals.contains(candidate) {
+                self.last_id = id;
+                self.locals.get_mut(index)?.id = Some(candidate);
+                return Some(candidate);
+            }
+        }
+        None
+    }
+}
