@@ -15,6 +15,7 @@
 //!
 //! C counterpart: none in `net/mptcp`, which does not try again.
 
+use super::table::numbered;
 use super::tick::Tick;
 use super::{
     Ended,
@@ -112,9 +113,9 @@ impl Backoff {
     /// Applies `change` to the failures and the next try of each pair that `is_meant`.
     fn change(&mut self, is_meant: impl Fn(Pair) -> bool, change: impl Fn(&mut u8, &mut Tick)) {
         let rows = self.failures.iter_mut().zip(self.retry_at.iter_mut());
-        for (local, (failures, retry_at)) in (0..u8::MAX).zip(rows) {
+        for (local, (failures, retry_at)) in numbered(rows) {
             let cells = failures.iter_mut().zip(retry_at.iter_mut());
-            for (peer, (failures, retry_at)) in (0..u8::MAX).zip(cells) {
+            for (peer, (failures, retry_at)) in numbered(cells) {
                 if is_meant(Pair { local, peer }) {
                     change(failures, retry_at);
                 }

@@ -2,6 +2,8 @@
 
 //! A table of a fixed number of slots that are named by their index.
 
+use core::iter::Map;
+
 /// A table of `N` slots, at most 255; a slot is free or holds a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table<T, const N: usize>([Option<T>; N]);
@@ -31,9 +33,7 @@ impl<T: Copy, const N: usize> Table<T, N> {
 
     /// Puts a value into the first free slot and returns its index, or `None` if there is none.
     pub(super) fn insert(&mut self, value: T) -> Option<u8> {
-        let (index, slot) = (0..u8::MAX)
-            .zip(self.0.iter_mut())
-            .find(|(_, slot)| slot.is_none())?;
+        let (index, slot) = numbered(self.0.iter_mut()).find(|(_, slot)| slot.is_none())?;
         *slot = Some(value);
         Some(index)
     }
@@ -47,17 +47,13 @@ impl<T: Copy, const N: usize> Table<T, N> {
     /// Returns the values with their indices.
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &T)> + Clone {
-        (0..u8::MAX)
-            .zip(self.0.iter())
-            .filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+        numbered(self.0.iter()).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
     }
 
     /// Returns the values with their indices, to change them.
     #[inline]
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u8, &mut T)> {
-        (0..u8::MAX)
-            .zip(self.0.iter_mut())
-            .filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
+        numbered(self.0.iter_mut()).filter_map(|(index, slot)| Some((index, slot.as_mut()?)))
     }
 
     /// Returns the index of the first value that `is_meant`.
@@ -73,6 +69,22 @@ impl<T: Copy, const N: usize> Table<T, N> {
     pub(super) fn len(&self) -> usize {
         self.iter().count()
     }
+}
+
+/// Numbers what an iterator yields, from 0 on. At most 256 items have a number of their own.
+///
+/// `zip` and `enumerate` would do, but for the panic that they keep for an overflow.
+#[inline]
+pub(super) fn numbered<I>(items: I) -> Map<I, impl FnMut(I::Item) -> (u8, I::Item) + Clone>
+where
+    I: Iterator,
+{
+    let mut next = 0u8;
+    items.map(move |item| {
+        let index = next;
+        next = next.wrapping_add(1);
+        (index, item)
+    })
 }
 
 #[cfg(test)]
