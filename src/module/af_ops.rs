@@ -14,7 +14,7 @@ use crate::handshake;
 use crate::net;
 use crate::options_hook;
 use crate::proto_ops;
-use crate::rx::{
+use crate::segment::{
     self,
     Holds, //
 };
@@ -220,9 +220,9 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
         if !net::sees_incoming(ssk) {
             // The packet hook is being registered. Until then TCP comes here with each segment, as
             // long as the route is left unset.
-            let mut segment = packet;
-            if let Some((header, options)) = segment.incoming() {
-                rx::on_segment(ssk, subflow, &header, options, packet, Holds::Subflow);
+            let mut whole = packet;
+            if let Some((header, options)) = whole.incoming() {
+                segment::on_segment(ssk, subflow, &header, options, packet, Holds::Subflow);
             }
             return;
         }
@@ -281,6 +281,10 @@ unsafe extern "C" fn syn_recv_sock(
         Some(function) => function,
         None => return null_mut(),
     };
+    // SAFETY: `request` is the request that the packet is for.
+    if unsafe { handshake::is_premature(packet, request) } {
+        return null_mut();
+    }
     // SAFETY: The original function with the arguments that it was meant to get.
     let raw = unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
     // SAFETY: The child, when there is one, is live and locked by its creator.

@@ -18,7 +18,7 @@ use crate::locks::{
     Owned, //
 };
 use crate::proto_ops;
-use crate::rx;
+use crate::segment;
 use crate::skb::Queue;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -194,7 +194,7 @@ pub(crate) fn after_read(connection: &Connection) {
     if unacked != 0
         && connection.is_first_alive()
         && ssk.owes_ack(unacked, drained)
-        && !rx::answer_at_once(ssk)
+        && !segment::answer_at_once(ssk)
     {
         connection.schedule(event::ANSWER);
     }

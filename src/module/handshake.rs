@@ -43,9 +43,11 @@ use mptcp_proto::seq::{
 };
 
 /// What we offer and accept. A peer that requires DSS checksums gets plain TCP, as RFC 8684,
-/// Section 3.1 asks of a host that does not use them.
+/// Section 3.1 asks of a host that does not use them. Nobody is invited to join: a connection has one
+/// subflow.
 const POLICY: Policy = Policy {
     checksums: Checksums::Refused,
+    no_joins: true,
     ..Policy::DEFAULT
 };
 
@@ -150,6 +152,27 @@ pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> 
 pub(crate) fn syn_ack_option(terms: Terms, header: &Header, addresses: [u64; 2]) -> MpCapable {
     let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
     terms.syn_ack(POLICY, request::secret().key(addresses, ports, header.seq))
+}
+
+/// Whether a segment for `request` has overtaken the one with MP_CAPABLE: its client speaks MPTCP,
+/// as the DSS says, and repeats MP_CAPABLE with its first data. A child made now would be plain TCP.
+///
+/// The client's TCP sends the segment again. When a SYN-ACK had to be repeated, the request has lost
+/// its mark, and whatever comes is taken.
+///
+/// # Safety
+///
+/// `request` is live.
+pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::request_sock) -> bool {
+    // SAFETY: By this function's contract.
+    if unsafe { request::terms(request) }.is_none() {
+        return false;
+    }
+    let Some((_, options)) = packet.incoming() else {
+        return false;
+    };
+    let signals = mptcp_options(options).any(|option| matches!(option, Ok(MptcpOption::Dss(_))));
+    signals && mp_capable(options).is_none()
 }
 
 /// A child has been made by the third ACK of a handshake.

@@ -17,7 +17,7 @@ use crate::connection::{
     event,
     Connection, //
 };
-use crate::rx::OutOfOrder;
+use crate::out_of_order::OutOfOrder;
 use crate::send_queue::SendQueue;
 use core::marker::PhantomData;
 use core::ops::{

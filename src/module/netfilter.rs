@@ -8,7 +8,7 @@
 use crate::bindings;
 use crate::handshake;
 use crate::request;
-use crate::rx::{
+use crate::segment::{
     self,
     Holds, //
 };
@@ -162,7 +162,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) {
             if let Some(subflow) = subflow::of(ssk) {
                 let whole = packet;
                 if let Some((header, options)) = packet.incoming() {
-                    rx::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
+                    segment::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
                 }
             }
             if referenced {

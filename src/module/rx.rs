@@ -2,13 +2,11 @@
 
 //! The way in: from the subflow's receive queue to the connection's.
 //!
-//! A segment is seen twice. In the packet hook, before TCP has looked at it, its options are read:
-//! mappings are remembered, Data ACKs and DATA_FINs taken to heart. Later, when TCP has accepted the
-//! bytes, they move from the subflow's receive queue to the connection socket's, buffer by buffer
-//! and without a copy, and TCP's own code hands them to the application.
+//! What TCP has accepted moves from the subflow's receive queue to the connection socket's, buffer
+//! by buffer and without a copy, and TCP's own code hands it to the application. Which data the
+//! bytes are was declared by options that [`crate::segment`] has read before.
 //!
-//! C counterpart: `mptcp_incoming_options` in net/mptcp/options.c, `move_skbs_to_msk` in
-//! net/mptcp/protocol.c.
+//! C counterpart: `move_skbs_to_msk` in net/mptcp/protocol.c.
 
 use crate::bindings;
 use crate::connection::{
@@ -16,139 +14,24 @@ use crate::connection::{
     Connection, //
 };
 use crate::locks::DataLock;
+use crate::out_of_order::Piece;
 use crate::skb::{
-    Header,
     Queue,
-    Skb,
-    FIN,
-    RST,
-    SYN, //
+    Skb, //
 };
 use crate::sock::Sock;
-use crate::subflow::{
-    storage,
-    Subflow, //
-};
-use kernel::prelude::*;
-use mptcp_proto::connection::{
-    AckOutcome,
-    FinOutcome,
-    ReceiveOutcome, //
-};
-use mptcp_proto::fallback::{
-    decide,
-    Event,
-    Origin,
-    Reaction,
-    Situation, //
-};
-use mptcp_proto::mapping::{
-    InsertError,
-    Mapping, //
-};
-use mptcp_proto::options::{
-    mptcp_options,
-    Dss,
-    MpCapable,
-    MptcpOption, //
-};
+use crate::subflow::Subflow;
+use mptcp_proto::connection::ReceiveOutcome;
+use mptcp_proto::fallback::Event;
+use mptcp_proto::mapping::Mapping;
 use mptcp_proto::reassembly::{
     place,
     Placement, //
 };
-use mptcp_proto::seq::{
-    DataSeq,
-    SubflowSeq, //
-};
+use mptcp_proto::seq::SubflowSeq;
 
-/// Most receive mappings of a subflow: beyond, further ones are ignored until some are used up.
-const RECEIVE_MAPPINGS_MAX: usize = 1024;
-/// How far a plausible segment may lie behind what TCP expects: the largest window.
-const BEHIND: u32 = 1 << 30;
-
-/// What the caller of [`on_segment`] has locked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holds {
-    /// Nothing: the packet hook.
-    Nothing,
-    /// The subflow: TCP, while the packet hook is not registered yet.
-    Subflow,
-}
-
-/// A run of data that came before its turn.
-struct Piece {
-    /// Data sequence number of the first byte of data.
-    dsn: DataSeq,
-    /// Bytes of data.
-    len: u32,
-    /// Bytes of the buffer in front of them.
-    offset: u32,
-    /// The buffer, which the piece owns.
-    skb: Skb,
-}
-
-/// Data that came before its turn, in data sequence order.
-pub(crate) struct OutOfOrder {
-    /// The runs; they may overlap.
-    pieces: KVec<Piece>,
-    /// Memory of the buffers, in bytes.
-    memory: u32,
-}
-
-// SAFETY: The buffers belong to the pieces and may be freed by any thread.
-unsafe impl Send for OutOfOrder {}
-
-impl OutOfOrder {
-    /// Nothing yet.
-    pub(crate) const fn new() -> Self {
-        Self {
-            pieces: KVec::new(),
-            memory: 0,
-        }
-    }
-
-    /// Memory of the buffers, in bytes.
-    #[inline]
-    pub(crate) fn memory(&self) -> u32 {
-        self.memory
-    }
-
-    /// Keeps `piece`; gives it back when there is no memory.
-    fn insert(&mut self, piece: Piece) -> Result<(), Skb> {
-        let skb = piece.skb;
-        let memory = skb.truesize();
-        let at = self
-            .pieces
-            .iter()
-            .rposition(|other| other.dsn.at_or_before(piece.dsn));
-        let at = at.map_or(0, |before| before + 1);
-        if self.pieces.reserve(1, GFP_ATOMIC).is_err()
-            || self.pieces.insert_within_capacity(at, piece).is_err()
-        {
-            return Err(skb);
-        }
-        self.memory = self.memory.saturating_add(memory);
-        Ok(())
-    }
-
-    /// Takes the first piece if its turn has come.
-    fn take_due(&mut self, rcv_nxt: DataSeq) -> Option<Piece> {
-        if self.pieces.first()?.dsn.after(rcv_nxt) {
-            return None;
-        }
-        let piece = self.pieces.remove(0).ok()?;
-        self.memory = self.memory.saturating_sub(piece.skb.truesize());
-        Some(piece)
-    }
-}
-
-impl Drop for OutOfOrder {
-    fn drop(&mut self) {
-        for piece in &self.pieces {
-            piece.skb.free();
-        }
-    }
-}
+/// How far data may lie ahead where no window is promised: the largest window.
+const WINDOW: u32 = 1 << 30;
 
 /// Moves what TCP has accepted on `ssk` to the connection.
 ///
@@ -177,13 +60,17 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
         };
         let ssn = subflow.peer_ssn(copied);
         let Some(mapping) = mapping_of(connection, subflow, &data, ssn, left) else {
-            match unmapped(connection, subflow) {
-                Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping => continue,
-                _ => {
-                    events |= event::RESET;
-                    break;
-                }
+            // Bytes without a mapping have their turn.
+            let overdue = if subflow.is_proven() {
+                Event::MappingOverdue
+            } else {
+                Event::DataWithoutMapping
+            };
+            if subflow.falls_back(overdue) {
+                continue;
             }
+            events |= event::RESET;
+            break;
         };
         let take = mapping.len().min(left);
         let piece = if take == left {
@@ -243,37 +130,6 @@ fn mapping_of(
     unsafe { subflow.receive() }.lookup(ssn)
 }
 
-/// Bytes without a mapping have their turn: what RFC 8684, Section 3.7 makes of it.
-fn unmapped(connection: &Connection, subflow: &Subflow) -> Reaction {
-    let reaction = decide(
-        if subflow.is_proven() {
-            Event::MappingOverdue
-        } else {
-            Event::DataWithoutMapping
-        },
-        situation(connection, subflow),
-    );
-    if matches!(
-        reaction,
-        Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
-    ) {
-        connection.fall_back();
-    }
-    reaction
-}
-
-/// The connection as the fallback table looks at it.
-fn situation(connection: &Connection, subflow: &Subflow) -> Situation {
-    Situation {
-        origin: Origin::Initial,
-        proven: subflow.is_proven(),
-        other_subflows: false,
-        contiguous: true,
-        checksum: connection.uses_checksum(),
-        fallen_back: connection.has_fallen_back(),
-    }
-}
-
 /// Puts a run of data where it belongs; returns the events that follow.
 fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
     let connection = data.connection();
@@ -282,7 +138,7 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
     while let Some(piece) = next.take() {
         let rcv_nxt = data.proto.rcv_nxt();
         let end = if connection.has_fallen_back() {
-            rcv_nxt.advance(u64::from(BEHIND))
+            rcv_nxt.advance(u64::from(WINDOW))
         } else {
             connection.edge()
         };
@@ -379,7 +235,7 @@ pub(crate) fn append(msk: Sock, skb: Skb) {
             (*tp).rcv_wup = connection.data_acked().low32();
         }
         (*tp).rcv_wnd = connection.edge().low32().wrapping_sub((*tp).rcv_wup);
-        if (*tp).rcv_wnd > BEHIND {
+        if (*tp).rcv_wnd > WINDOW {
             (*tp).rcv_wnd = 0;
         }
     }
@@ -407,214 +263,5 @@ fn copy_rtt(ssk: Sock, msk: Sock) {
         (*msk.tcp()).rcv_rtt_est.rtt_us = (*ssk.tcp()).rcv_rtt_est.rtt_us;
         (*msk.icsk()).icsk_ack.rcv_mss = (*ssk.icsk()).icsk_ack.rcv_mss;
         (*msk.tcp()).scaling_ratio = (*ssk.tcp()).scaling_ratio;
-    }
-}
-
-/// A segment of the subflow has arrived; TCP has not looked at it yet.
-///
-/// # Locking
-///
-/// Those of `holds`; the data lock is taken. # Context: softirq, or process with the subflow.
-pub(crate) fn on_segment(
-    ssk: Sock,
-    subflow: &Subflow,
-    header: &Header,
-    options: &[u8],
-    packet: Skb,
-    holds: Holds,
-) {
-    let connection = subflow.connection();
-    if header.flags & (SYN | RST) != 0 || !is_plausible(ssk, header) {
-        return;
-    }
-    if connection.has_fallen_back() {
-        on_plain_ack(ssk, subflow, header);
-        return;
-    }
-    let mut events = 0;
-    let mut seen = false;
-    let mut data = DataLock::take(connection);
-    for option in mptcp_options(options).flatten() {
-        if !seen && !packet.checksum_ok(ssk.family_of_packets()) {
-            return;
-        }
-        match option {
-            MptcpOption::Dss(dss) => {
-                seen = true;
-                events |= on_dss(ssk, subflow, &mut data, header, &dss);
-            }
-            MptcpOption::MpCapable(MpCapable::AckData {
-                sender_key,
-                data_len,
-                ..
-            }) => {
-                seen = true;
-                if sender_key == connection.peer_key() {
-                    let dsn = connection.peer_idsn().advance(1);
-                    remember(
-                        ssk,
-                        subflow,
-                        Mapping::new(SubflowSeq::new(1), dsn, data_len.into()),
-                    );
-                }
-            }
-            MptcpOption::MpFastclose(fastclose) => {
-                seen = true;
-                if fastclose.receiver_key == connection.local_key() {
-                    data.proto.on_fastclose();
-                    connection.msk().set_error(bindings::ECONNRESET as i32);
-                    events |= event::BROKEN | event::RESET;
-                }
-            }
-            _ => seen = true,
-        }
-    }
-    if !seen && !subflow.is_proven() {
-        let reaction = decide(Event::AckWithoutDss, situation(connection, subflow));
-        if matches!(
-            reaction,
-            Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
-        ) {
-            connection.fall_back();
-            drop(data);
-            on_plain_ack(ssk, subflow, header);
-            return;
-        }
-    }
-    // TCP answers a segment with data or FIN by itself.
-    let answer = events & event::ANSWER != 0 && header.payload == 0 && header.flags & FIN == 0;
-    let events = events & !event::ANSWER;
-    if events != 0 {
-        data.publish(events);
-    } else {
-        drop(data);
-    }
-    if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
-        connection.schedule(event::ANSWER);
-    }
-}
-
-/// Sends a Data ACK unless a process owns the subflow.
-pub(crate) fn answer_at_once(ssk: Sock) -> bool {
-    ssk.data_lock();
-    let free = !ssk.is_owned_by_user();
-    if free {
-        ssk.send_ack();
-    }
-    ssk.data_unlock();
-    free
-}
-
-/// Whether TCP could accept the segment: what lies outside of its windows must not change anything.
-#[inline]
-fn is_plausible(ssk: Sock, header: &Header) -> bool {
-    let ahead = header.seq.wrapping_sub(ssk.rcv_nxt());
-    let in_window = ahead <= ssk.rcv_wnd() || ahead > BEHIND.wrapping_neg();
-    // On the same machine the ACK can overtake TCP's own note of what it has sent.
-    let acked = ssk.write_seq().wrapping_sub(header.ack_seq);
-    in_window && acked < BEHIND
-}
-
-/// An ACK of a connection that has fallen back: its bytes are the connection's.
-fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
-    let mut data = DataLock::take(subflow.connection());
-    // The position in the stream counts, not what is new since TCP's `snd_una`: TCP may still have
-    // the ACKs before this one in its backlog. The FIN's number lies behind all data.
-    let ack = data.sent.dsn_of(subflow.local_ssn(header.ack_seq));
-    let ack = if ack.after(data.proto.snd_nxt()) {
-        data.proto.snd_nxt()
-    } else {
-        ack
-    };
-    let window = u32::from(header.window) << ssk.snd_wscale();
-    let events = on_data_ack(&mut data, ack, window);
-    if events != 0 {
-        data.publish(events);
-    }
-}
-
-/// A DSS option; returns the events that follow.
-///
-/// RFC 8684, Section 3.3.
-fn on_dss(
-    ssk: Sock,
-    subflow: &Subflow,
-    data: &mut DataLock<'_>,
-    header: &Header,
-    dss: &Dss,
-) -> u32 {
-    subflow.prove();
-    let mut events = 0;
-    if let Some(ack) = dss.data_ack {
-        let ack = ack.expand(data.proto.snd_una());
-        events |= on_data_ack(data, ack, u32::from(header.window) << ssk.snd_wscale());
-    }
-    let Some(mapping) = dss.mapping else {
-        return events;
-    };
-    if mapping.is_infinite() {
-        let reaction = decide(
-            Event::InfiniteMapping,
-            situation(data.connection(), subflow),
-        );
-        if reaction == Reaction::FallBackToTcp {
-            data.connection().fall_back();
-        }
-        return events;
-    }
-    let dsn = mapping.dsn.expand(data.proto.rcv_nxt());
-    let len = u32::from(mapping.data_len) - u32::from(dss.data_fin);
-    if len > 0 {
-        remember(ssk, subflow, Mapping::new(mapping.ssn, dsn, len));
-    }
-    if dss.data_fin {
-        events |= match data.proto.on_data_fin(dsn.advance(u64::from(len))) {
-            FinOutcome::Finished => {
-                data.connection().set_rcv_nxt(data.proto.rcv_nxt());
-                event::PEER_FINISHED | event::ANSWER
-            }
-            // The peer repeats it because our Data ACK was lost.
-            FinOutcome::Duplicate => event::ANSWER,
-            FinOutcome::Remembered | FinOutcome::Inconsistent => 0,
-        };
-    }
-    events
-}
-
-/// A Data ACK with the window that came with it; returns the events that follow.
-#[inline]
-fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
-    match data.proto.on_data_ack(ack, window) {
-        AckOutcome::New { window_grew, .. } => {
-            event::ACKED | if window_grew { event::ROOM } else { 0 }
-        }
-        AckOutcome::Old { window_grew } | AckOutcome::Same { window_grew } => {
-            if window_grew {
-                event::ROOM
-            } else {
-                0
-            }
-        }
-        AckOutcome::Invalid => 0,
-    }
-}
-
-/// Remembers a mapping that the peer has declared.
-///
-/// # Locking
-///
-/// The data lock is held.
-fn remember(ssk: Sock, subflow: &Subflow, mapping: Mapping) {
-    let oldest = subflow.peer_ssn(ssk.copied_seq());
-    // SAFETY: The data lock is held, and the reference ends with this function.
-    let table = unsafe { subflow.receive() };
-    let window = BEHIND;
-    if table.insert_within(mapping, oldest, window) == Err(InsertError::Full)
-        && table.capacity() < RECEIVE_MAPPINGS_MAX
-    {
-        if let Ok(more) = storage(table.capacity() * 2) {
-            let _ = table.replace_storage(more);
-            let _ = table.insert_within(mapping, oldest, window);
-        }
     }
 }

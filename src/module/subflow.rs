@@ -28,6 +28,13 @@ use core::sync::atomic::{
     Ordering, //
 };
 use kernel::prelude::*;
+use mptcp_proto::fallback::{
+    decide,
+    Event,
+    Origin,
+    Reaction,
+    Situation, //
+};
 use mptcp_proto::handshake::Client;
 use mptcp_proto::mapping::{
     Mapping,
@@ -256,6 +263,33 @@ impl Subflow {
         if !self.is_proven() {
             self.proven.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Asks the fallback table what `event` leads to; `true` when that is a fallback, which has then
+    /// happened.
+    ///
+    /// RFC 8684, Section 3.7.
+    pub(crate) fn falls_back(&self, event: Event) -> bool {
+        let connection = self.connection();
+        let reaction = decide(
+            event,
+            Situation {
+                origin: Origin::Initial,
+                proven: self.is_proven(),
+                other_subflows: false,
+                contiguous: true,
+                checksum: connection.uses_checksum(),
+                fallen_back: connection.has_fallen_back(),
+            },
+        );
+        let falls = matches!(
+            reaction,
+            Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
+        );
+        if falls {
+            connection.fall_back();
+        }
+        falls
     }
 
     /// What to put on a reset.

@@ -10,7 +10,7 @@ cases=4:both:1048577,4:both:8388608,6:upload:1048577,6:download:1048577
 
 # over NAME: every pair that speaks MPTCP; both sizes, both families, every direction.
 over() {
-	transfers --prefix "$1 " --cases $cases ours:ours ours:in-tree in-tree:ours
+	transfers --reorders 1 --prefix "$1 " --cases $cases ours:ours ours:in-tree in-tree:ours
 }
 # over_all NAME: the pairs with a plain end as well.
 over_all() {

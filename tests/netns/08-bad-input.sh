@@ -79,10 +79,6 @@ slabs "$work/before"
 memory=$(free_memory)
 attack ours ours 4 "$segments"
 attack ours in-tree 6 $((segments / 10))
-# An in-tree peer that asks for DSS checksums gets them: the same attack with checksums in use.
-if [ -n "$in_tree" ]; then
-	ip netns exec client sysctl -qw net.mptcp.checksum_enabled=1
-fi
 attack in-tree ours 6 $((segments / 10))
 wait_for 150 no_time_wait || fail "all sockets end" "$(ip netns exec server ss -tanp | head)"
 slabs "$work/after"

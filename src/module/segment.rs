@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A segment of a subflow has arrived: its options, read before TCP has looked at it.
+//!
+//! Mappings are remembered, Data ACKs and DATA_FINs taken to heart. Options only declare: bytes are
+//! delivered when TCP has accepted them, by [`crate::rx`], and what was declared first for a byte
+//! stays.
+//!
+//! RFC 8684, Sections 3.3 and 3.7. C counterpart: `mptcp_incoming_options` in net/mptcp/options.c.
+
+use crate::bindings;
+use crate::connection::event;
+use crate::locks::DataLock;
+use crate::skb::{
+    Header,
+    Skb,
+    FIN,
+    RST,
+    SYN, //
+};
+use crate::sock::Sock;
+use crate::subflow::{
+    storage,
+    Subflow, //
+};
+use mptcp_proto::connection::{
+    AckOutcome,
+    FinOutcome, //
+};
+use mptcp_proto::fallback::Event;
+use mptcp_proto::mapping::{
+    InsertError,
+    Mapping, //
+};
+use mptcp_proto::options::{
+    mptcp_options,
+    Dss,
+    MpCapable,
+    MptcpOption, //
+};
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
+
+/// Most receive mappings of a subflow: beyond, further ones are ignored until some are used up.
+const RECEIVE_MAPPINGS_MAX: usize = 1024;
+/// How far a plausible segment may lie behind what TCP expects: the largest window.
+const BEHIND: u32 = 1 << 30;
+
+/// What the caller of [`on_segment`] has locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing: the packet hook.
+    Nothing,
+    /// The subflow: TCP, while the packet hook is not registered yet.
+    Subflow,
+}
+
+/// A segment of the subflow has arrived; TCP has not looked at it yet.
+///
+/// # Locking
+///
+/// Those of `holds`; the data lock is taken. # Context: softirq, or process with the subflow.
+pub(crate) fn on_segment(
+    ssk: Sock,
+    subflow: &Subflow,
+    header: &Header,
+    options: &[u8],
+    packet: Skb,
+    holds: Holds,
+) {
+    let connection = subflow.connection();
+    if header.flags & (SYN | RST) != 0 || !is_plausible(ssk, header) {
+        return;
+    }
+    if connection.has_fallen_back() {
+        on_plain_ack(ssk, subflow, header);
+        return;
+    }
+    let mut events = 0;
+    let mut seen = false;
+    let mut data = DataLock::take(connection);
+    for option in mptcp_options(options).flatten() {
+        if !seen && !packet.checksum_ok(ssk.family_of_packets()) {
+            return;
+        }
+        match option {
+            MptcpOption::Dss(dss) => {
+                seen = true;
+                events |= on_dss(ssk, subflow, &mut data, header, &dss);
+            }
+            MptcpOption::MpCapable(MpCapable::AckData {
+                sender_key,
+                data_len,
+                ..
+            }) => {
+                seen = true;
+                if sender_key == connection.peer_key() {
+                    let dsn = connection.peer_idsn().advance(1);
+                    remember(
+                        ssk,
+                        subflow,
+                        Mapping::new(SubflowSeq::new(1), dsn, data_len.into()),
+                    );
+                }
+            }
+            MptcpOption::MpFastclose(fastclose) => {
+                seen = true;
+                if fastclose.receiver_key == connection.local_key() {
+                    data.proto.on_fastclose();
+                    connection.msk().set_error(bindings::ECONNRESET as i32);
+                    events |= event::BROKEN | event::RESET;
+                }
+            }
+            _ => seen = true,
+        }
+    }
+    if !seen && !subflow.is_proven() {
+        if subflow.falls_back(Event::AckWithoutDss) {
+            drop(data);
+            on_plain_ack(ssk, subflow, header);
+            return;
+        }
+    }
+    // TCP answers a segment with data or FIN by itself.
+    let answer = events & event::ANSWER != 0 && header.payload == 0 && header.flags & FIN == 0;
+    let events = events & !event::ANSWER;
+    if events != 0 {
+        data.publish(events);
+    } else {
+        drop(data);
+    }
+    if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
+        connection.schedule(event::ANSWER);
+    }
+}
+
+/// Sends a Data ACK unless a process owns the subflow.
+pub(crate) fn answer_at_once(ssk: Sock) -> bool {
+    ssk.data_lock();
+    let free = !ssk.is_owned_by_user();
+    if free {
+        ssk.send_ack();
+    }
+    ssk.data_unlock();
+    free
+}
+
+/// Whether TCP could accept the segment: what lies outside of its windows must not change anything.
+#[inline]
+fn is_plausible(ssk: Sock, header: &Header) -> bool {
+    let ahead = header.seq.wrapping_sub(ssk.rcv_nxt());
+    let in_window = ahead <= ssk.rcv_wnd() || ahead > BEHIND.wrapping_neg();
+    // On the same machine the ACK can overtake TCP's own note of what it has sent.
+    let acked = ssk.write_seq().wrapping_sub(header.ack_seq);
+    in_window && acked < BEHIND
+}
+
+/// An ACK of a connection that has fallen back: its bytes are the connection's.
+fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
+    let mut data = DataLock::take(subflow.connection());
+    // The position in the stream counts, not what is new since TCP's `snd_una`: TCP may still have
+    // the ACKs before this one in its backlog. The FIN's number lies behind all data.
+    let ack = data.sent.dsn_of(subflow.local_ssn(header.ack_seq));
+    let ack = if ack.after(data.proto.snd_nxt()) {
+        data.proto.snd_nxt()
+    } else {
+        ack
+    };
+    let window = u32::from(header.window) << ssk.snd_wscale();
+    let events = on_data_ack(&mut data, ack, window);
+    if events != 0 {
+        data.publish(events);
+    }
+}
+
+/// A DSS option; returns the events that follow.
+///
+/// RFC 8684, Section 3.3.
+fn on_dss(
+    ssk: Sock,
+    subflow: &Subflow,
+    data: &mut DataLock<'_>,
+    header: &Header,
+    dss: &Dss,
+) -> u32 {
+    subflow.prove();
+    let mut events = 0;
+    if let Some(ack) = dss.data_ack {
+        let ack = ack.expand(data.proto.snd_una());
+        events |= on_data_ack(data, ack, u32::from(header.window) << ssk.snd_wscale());
+    }
+    let Some(mapping) = dss.mapping else {
+        return events;
+    };
+    if mapping.is_infinite() {
+        return events | fall_back_or_reset(subflow, Event::InfiniteMapping);
+    }
+    if mapping.checksum.is_some() != data.connection().uses_checksum() {
+        return events | fall_back_or_reset(subflow, Event::ChecksumPresence);
+    }
+    let dsn = mapping.dsn.expand(data.proto.rcv_nxt());
+    let len = u32::from(mapping.data_len) - u32::from(dss.data_fin);
+    if len > 0 {
+        remember(ssk, subflow, Mapping::new(mapping.ssn, dsn, len));
+    }
+    if dss.data_fin {
+        events |= match data.proto.on_data_fin(dsn.advance(u64::from(len))) {
+            FinOutcome::Finished => {
+                data.connection().set_rcv_nxt(data.proto.rcv_nxt());
+                event::PEER_FINISHED | event::ANSWER
+            }
+            // The peer repeats it because our Data ACK was lost.
+            FinOutcome::Duplicate => event::ANSWER,
+            FinOutcome::Remembered | FinOutcome::Inconsistent => 0,
+        };
+    }
+    events
+}
+
+/// Falls back if the fallback table says so, else has the connection reset.
+fn fall_back_or_reset(subflow: &Subflow, what: Event) -> u32 {
+    if subflow.falls_back(what) {
+        0
+    } else {
+        event::RESET
+    }
+}
+
+/// A Data ACK with the window that came with it; returns the events that follow.
+#[inline]
+fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
+    match data.proto.on_data_ack(ack, window) {
+        AckOutcome::New { window_grew, .. } => {
+            event::ACKED | if window_grew { event::ROOM } else { 0 }
+        }
+        AckOutcome::Old { window_grew } | AckOutcome::Same { window_grew } => {
+            if window_grew {
+                event::ROOM
+            } else {
+                0
+            }
+        }
+        AckOutcome::Invalid => 0,
+    }
+}
+
+/// Remembers a mapping that the peer has declared.
+///
+/// # Locking
+///
+/// The data lock is held.
+fn remember(ssk: Sock, subflow: &Subflow, mapping: Mapping) {
+    let oldest = subflow.peer_ssn(ssk.copied_seq());
+    // SAFETY: The data lock is held, and the reference ends with this function.
+    let table = unsafe { subflow.receive() };
+    let window = BEHIND;
+    if table.insert_within(mapping, oldest, window) == Err(InsertError::Full)
+        && table.capacity() < RECEIVE_MAPPINGS_MAX
+    {
+        if let Ok(more) = storage(table.capacity() * 2) {
+            let _ = table.replace_storage(more);
+            let _ = table.insert_within(mapping, oldest, window);
+        }
+    }
+}
