@@ -156,11 +156,13 @@ pub(crate) fn is_hooked(sk: Sock) -> bool {
 ///
 /// # Locking
 ///
-/// The socket is owned.
+/// None: the table is exchanged only if nobody else has done so meanwhile, as `connect()` does when
+/// it finds an IPv4 peer for an IPv6 socket.
 pub(crate) fn hook(sk: Sock) {
-    if !is_hooked(sk) {
-        if let Some(slot) = slot_of(sk.af_ops()) {
-            sk.set_af_ops(slot.table.get());
+    let ops = sk.af_ops();
+    if original(ops).is_none() {
+        if let Some(slot) = slot_of(ops) {
+            sk.exchange_af_ops(ops, slot.table.get());
         }
     }
 }
@@ -229,12 +231,11 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
     } else {
         handshake::on_established(ssk, packet);
     }
-    if let (Some(function), true) = (
-        function,
-        net::sees_incoming(ssk) || subflow::of(ssk).is_none(),
-    ) {
-        // SAFETY: The original function with the arguments that it was meant to get.
-        unsafe { function(sk, skb) };
+    if subflow::of(ssk).is_none() || net::sees_incoming(ssk) {
+        if let Some(function) = function {
+            // SAFETY: The original function with the arguments that it was meant to get.
+            unsafe { function(sk, skb) };
+        }
     }
 }
 

@@ -165,12 +165,12 @@ unsafe fn prepare(sock: *mut bindings::socket) {
         }
         sock_of(sock)
     };
+    // Not locked: a packet cannot reach a closed socket, and threads that connect one socket at the
+    // same time get what the first of them prepared.
     if let Some(sk) = sk {
-        sk.lock(false);
         if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
             af_ops::hook(sk);
         }
-        sk.release();
     }
 }
 

@@ -13,6 +13,8 @@ mod crypto;
 mod early;
 mod handshake;
 mod kprobe;
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
 mod layout;
 mod locks;
 mod net;

@@ -30,6 +30,10 @@ use mptcp_proto::reassembly::{
 };
 use mptcp_proto::seq::SubflowSeq;
 
+/// How far beyond the promised window TCP accepts bytes: it rounds the window up to the unit of its
+/// scale, at most 2^14. What TCP has acknowledged, a probe of a closed window above all, must not be
+/// dropped here.
+const ROUNDING: u64 = 1 << 14;
 /// How far data may lie ahead where no window is promised: the largest window.
 const WINDOW: u32 = 1 << 30;
 
@@ -140,7 +144,7 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
         let end = if connection.has_fallen_back() {
             rcv_nxt.advance(u64::from(WINDOW))
         } else {
-            connection.edge()
+            connection.edge().advance(ROUNDING)
         };
         match place(rcv_nxt, end, piece.dsn, piece.len) {
             Placement::InOrder { skip, take } => {

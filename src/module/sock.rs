@@ -16,6 +16,7 @@ use core::ptr::{
 };
 use core::sync::atomic::{
     fence,
+    AtomicPtr,
     Ordering, //
 };
 
@@ -267,6 +268,19 @@ impl Sock {
     #[inline]
     pub(crate) fn set_af_ops(self, ops: *const bindings::inet_connection_sock_af_ops) {
         write!((*self.icsk()).icsk_af_ops, ops);
+    }
+
+    /// Replaces the address family table if it still is `before`.
+    #[inline]
+    pub(crate) fn exchange_af_ops(
+        self,
+        before: *const bindings::inet_connection_sock_af_ops,
+        after: *const bindings::inet_connection_sock_af_ops,
+    ) {
+        // SAFETY: A live socket by the type invariant; the field is an aligned pointer.
+        let field = unsafe { AtomicPtr::from_ptr((&raw mut (*self.icsk()).icsk_af_ops).cast()) };
+        let (before, after) = (before.cast_mut(), after.cast_mut());
+        let _ = field.compare_exchange(before, after, Ordering::Release, Ordering::Relaxed);
     }
 
     /// The upper layer protocol's table, NULL when there is none.

@@ -48,12 +48,8 @@ fn scope(level: u32, name: u32) -> Scope {
 }
 
 /// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options.
-///
-/// # Locking
-///
-/// The socket is owned.
 pub(crate) fn may_be_multipath(sk: Sock) -> bool {
-    // SAFETY: Plain reads of a live, owned socket.
+    // SAFETY: Plain reads of a live socket; an option set at this very moment comes too late.
     unsafe {
         let tp = sk.tcp();
         !bindings::mptcp_shim_tcp_has_signature(sk.as_ptr())

@@ -233,7 +233,8 @@ fn write_fragment(
         owned.data().proto.on_send_less(asked);
         return Ok(0);
     }
-    let more = if len > asked as usize {
+    // More follows at once, but not where the peer's window ends: that has to go out.
+    let more = if len > asked as usize && u64::from(asked) < window {
         bindings::MSG_MORE
     } else {
         flags & bindings::MSG_MORE
@@ -416,7 +417,8 @@ fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
         }
         // CAST: At most BURST.
         let mapping = Mapping::new(ssn, nxt, found.bytes as u32);
-        let more = if nxt.advance(found.bytes) == owned.queue().end() {
+        let is_last = nxt.advance(found.bytes) == owned.queue().end();
+        let more = if is_last || found.bytes == window {
             flags & bindings::MSG_MORE
         } else {
             bindings::MSG_MORE

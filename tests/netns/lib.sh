@@ -110,6 +110,16 @@ seconds_since() {
 	awk -v from="$1" -v to="$since_now" 'BEGIN { printf "%.1f s", to - from }'
 }
 
+# memory_leaks: what kmemleak finds that was allocated since `begin` and is referred to by nobody; fails
+# when there is nothing, or no kmemleak. An object counts when two scans have not met it.
+leak_list=/sys/kernel/debug/kmemleak
+memory_leaks() {
+	[ -w $leak_list ] || return 1
+	echo scan >$leak_list
+	echo scan >$leak_list
+	grep -m 1 -A 40 '^unreferenced object' $leak_list
+}
+
 # new_taint: succeeds while no trouble bit was set since the last call.
 new_taint() {
 	taint_now=$(cat /proc/sys/kernel/tainted)
@@ -121,7 +131,7 @@ new_taint() {
 # kernel_trouble: the lines since this file began that no healthy kernel writes; fails when there are none.
 kernel_trouble() {
 	dmesg | sed -n "/$mark/,\$p" |
-		grep -E -A 12 'WARNING|BUG|Oops|general protection|Call Trace|refcount_t|still has objects|Slab cache still|leaked|soft lockup|hung task|rcu.*stall|unregister_netdevice: waiting|RIP:|panicked'
+		grep -E -A 25 'WARNING|BUG|KASAN|ODEBUG|UBSAN|inconsistent lock state|Oops|general protection|Call Trace|refcount_t|still has objects|Slab cache still|leaked|soft lockup|hung task|rcu.*stall|unregister_netdevice: waiting|RIP:|panicked'
 }
 
 ### The module
@@ -171,6 +181,7 @@ begin() {
 	trap 'exit 130' INT TERM
 	taint_seen=$(cat /proc/sys/kernel/tainted)
 	echo "$mark" >/dev/kmsg
+	[ ! -w $leak_list ] || echo clear >$leak_list
 	in_tree=
 	[ ! -d /proc/sys/net/mptcp ] || loaded || in_tree=1
 	if [ "$OURS" = module ] && [ -f "$module" ] && ! loaded; then
@@ -206,6 +217,13 @@ finish() {
 	settle "$file"
 	if loaded; then
 		check "$file: the module unloads" unload
+	fi
+	if [ -w $leak_list ]; then
+		if leaked=$(memory_leaks); then
+			fail "$file: no memory is lost" "$leaked"
+		else
+			pass "$file: no memory is lost"
+		fi
 	fi
 	if trouble=$(kernel_trouble); then
 		fail "$file: the kernel log is clean" "$trouble"
