@@ -195,10 +195,13 @@ fn on_dss(
         return events;
     };
     if mapping.is_infinite() {
-        return events | fall_back_or_reset(subflow, Event::InfiniteMapping);
+        subflow.falls_back(Event::InfiniteMapping);
+        return events;
     }
     if mapping.checksum.is_some() != data.connection().uses_checksum() {
-        return events | fall_back_or_reset(subflow, Event::ChecksumPresence);
+        // Not as negotiated. TCP has not accepted the segment yet, and anybody could have sent it:
+        // when TCP does, its bytes have no mapping, and that resets.
+        return events;
     }
     let dsn = mapping.dsn.expand(data.proto.rcv_nxt());
     let len = u32::from(mapping.data_len) - u32::from(dss.data_fin);
@@ -217,15 +220,6 @@ fn on_dss(
         };
     }
     events
-}
-
-/// Falls back if the fallback table says so, else has the connection reset.
-fn fall_back_or_reset(subflow: &Subflow, what: Event) -> u32 {
-    if subflow.falls_back(what) {
-        0
-    } else {
-        event::RESET
-    }
 }
 
 /// A Data ACK with the window that came with it; returns the events that follow.
