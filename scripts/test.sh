@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs everything: host tests of the pure crate with the root tree's toolchain, the module's build,
 # the guest tests on the stock kernel. Names given (`scripts/test.sh 02 06`) choose guest tests.
+# On the debug kernel (KERNEL=debug): the module's build and the guest tests, less of each.
 # The last line is `N passed, N failed, N skipped` over all; exits non-zero when anything failed.
 # MPTCP_RS_OUT names the folder for logs (default ./out); KERNEL=stock|debug chooses the kernel.
 set -eu
@@ -13,9 +14,13 @@ if [ $# = 0 ]; then
 	set -- 01 02 04 05 06 07 08
 	[ "$kernel_flavour" != debug ] || set -- "$@" 09
 fi
-# The checkers cost a factor of ten: fewer repetitions, no in-tree peer, more time for each file.
-less=
-[ "$kernel_flavour" != debug ] || less='LIMIT=1800 RELOADS=10 SIZES=1,1048577 SEGMENTS=3000'
+# How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.
+# The checkers cost a factor of ten: fewer repetitions, more time for each file.
+if [ "$kernel_flavour" = debug ]; then
+	amount="LIMIT=${LIMIT:-1800} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000}"
+else
+	amount="${LIMIT:+LIMIT=$LIMIT }${RELOADS:+RELOADS=$RELOADS }${SIZES:+SIZES=$SIZES }${SEGMENTS:+SEGMENTS=$SEGMENTS}"
+fi
 settings=$("$project/scripts/setup.sh" "$kernel_flavour")
 release=
 eval "$settings"
@@ -33,19 +38,22 @@ count() {
 		END { print p + 0, f + 0, s + 0 }' "$1"
 }
 
-say "host tests"
-# The status goes through a file: a pipe would lose it.
-{
-	cargo_in_root test --locked --quiet 2>&1 && echo 0 >"$out/host.status" ||
-		echo 1 >"$out/host.status"
-} | tee "$out/host-tests.log"
-# shellcheck disable=SC2046 # three words
-add $(count "$out/host-tests.log")
-if [ "$(cat "$out/host.status")" != 0 ] && [ "$failed" = 0 ]; then
-	echo "not ok - the host tests do not build or stopped in the middle: see $out/host-tests.log"
-	add 0 1 0
-fi
-rm "$out/host.status"
+host_tests() {
+	say "host tests"
+	# The status goes through a file: a pipe would lose it.
+	{
+		cargo_in_root test --locked --quiet 2>&1 && echo 0 >"$out/host.status" ||
+			echo 1 >"$out/host.status"
+	} | tee "$out/host-tests.log"
+	# shellcheck disable=SC2046 # three words
+	add $(count "$out/host-tests.log")
+	if [ "$(cat "$out/host.status")" != 0 ] && [ "$failed" = 0 ]; then
+		echo "not ok - the host tests do not build or stopped in the middle: see $out/host-tests.log"
+		add 0 1 0
+	fi
+	rm "$out/host.status"
+}
+[ "$kernel_flavour" = debug ] || host_tests
 
 say "building the module"
 if "$project/scripts/build.sh" "$kernel_flavour"; then
@@ -53,8 +61,8 @@ if "$project/scripts/build.sh" "$kernel_flavour"; then
 	say "guest tests on kernel $release"
 	# shellcheck disable=SC2015 # both branches only write the status
 	{
-		# shellcheck disable=SC2086 # less is several words
-		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 5400 env OURS="${OURS:-module}" $less \
+		# shellcheck disable=SC2086 # assignments, one a word
+		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 5400 env OURS="${OURS:-module}" $amount \
 			sh scripts/test-guest.sh "$@" 2>&1 && echo 0 >"$out/guest.status" || echo $? >"$out/guest.status"
 	} | tr -d '\r' | tee "$out/guest-tests.log"
 	total=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped.*/\1 \2 \3/p' "$out/guest-tests.log" | tail -n 1)

@@ -110,16 +110,6 @@ seconds_since() {
 	awk -v from="$1" -v to="$since_now" 'BEGIN { printf "%.1f s", to - from }'
 }
 
-# memory_leaks: what kmemleak finds that was allocated since `begin` and is referred to by nobody; fails
-# when there is nothing, or no kmemleak. An object counts when two scans have not met it.
-leak_list=/sys/kernel/debug/kmemleak
-memory_leaks() {
-	[ -w $leak_list ] || return 1
-	echo scan >$leak_list
-	echo scan >$leak_list
-	grep -m 1 -A 40 '^unreferenced object' $leak_list
-}
-
 # new_taint: succeeds while no trouble bit was set since the last call.
 new_taint() {
 	taint_now=$(cat /proc/sys/kernel/tainted)
@@ -128,10 +118,40 @@ new_taint() {
 	[ "$taint_new" = 0 ]
 }
 
-# kernel_trouble: the lines since this file began that no healthy kernel writes; fails when there are none.
+# What no healthy kernel writes: any kernel; lockdep and the checks of contexts; KASAN and the other
+# checks of memory.
+trouble_any='WARNING|BUG|Oops|general protection|Call Trace|refcount_t|still has objects|Slab cache still|leaked|soft lockup|hung task|blocked for more than|rcu.*stall|unregister_netdevice: waiting|RIP:|panicked'
+trouble_locks='possible (recursive|circular|irq)|lock order|inconsistent lock state|bad unlock balance|lock held|held lock freed|Invalid wait context|turning off the locking|sleeping function called|scheduling while atomic|suspicious RCU'
+trouble_memory='KASAN|UBSAN|KCSAN|KFENCE|ODEBUG|list_(add|del) corruption|ref_tracker|unreferenced object|suspected memory leak|kmemleak: .*disabled'
+
+# kernel_trouble: the lines since this file began that show trouble; fails when there are none.
 kernel_trouble() {
-	dmesg | sed -n "/$mark/,\$p" |
-		grep -E -A 25 'WARNING|BUG|KASAN|ODEBUG|UBSAN|inconsistent lock state|Oops|general protection|Call Trace|refcount_t|still has objects|Slab cache still|leaked|soft lockup|hung task|rcu.*stall|unregister_netdevice: waiting|RIP:|panicked'
+	# A log so long that the mark is gone is looked at as a whole.
+	dmesg | awk -v mark="$mark" 'index($0, mark) { n = 0 } { lines[n++] = $0 } END { for (i = 0; i < n; i++) print lines[i] }' |
+		grep -E -A 25 "$trouble_any|$trouble_locks|$trouble_memory"
+}
+
+# Where the kernel tells of leaks, if it looks for any.
+kmemleak=/sys/kernel/debug/kmemleak
+
+# leaks: what has been allocated since this file began and nothing points to; fails when there is nothing.
+# Two scans, because an object has to look the same in both; younger ones than 5 s are left out.
+leaks() {
+	[ -w $kmemleak ] || return 1
+	read -r leaks_from _ </proc/uptime
+	wait_for 10 uptime_passed $((${leaks_from%.*} + 6))
+	echo scan >$kmemleak
+	echo scan >$kmemleak
+	grep . $kmemleak
+}
+uptime_passed() {
+	read -r uptime_now _ </proc/uptime
+	[ "${uptime_now%.*}" -ge "$1" ]
+}
+
+# lockdep_off: what lockdep says of itself when it has stopped looking; fails while it looks, or is not there.
+lockdep_off() {
+	grep '^ debug_locks: *0' /proc/lockdep_stats 2>/dev/null
 }
 
 ### The module
@@ -181,7 +201,7 @@ begin() {
 	trap 'exit 130' INT TERM
 	taint_seen=$(cat /proc/sys/kernel/tainted)
 	echo "$mark" >/dev/kmsg
-	[ ! -w $leak_list ] || echo clear >$leak_list
+	[ ! -w $kmemleak ] || echo clear >$kmemleak
 	in_tree=
 	[ ! -d /proc/sys/net/mptcp ] || loaded || in_tree=1
 	if [ "$OURS" = module ] && [ -f "$module" ] && ! loaded; then
@@ -215,15 +235,14 @@ no_sockets() {
 # finish: the checks after every file, then the plan.
 finish() {
 	settle "$file"
+	# While the module is there, a report names its functions; what only it pointed to shows afterwards.
+	look_for_leaks "while the module is loaded"
 	if loaded; then
 		check "$file: the module unloads" unload
+		look_for_leaks "after it has been unloaded"
 	fi
-	if [ -w $leak_list ]; then
-		if leaked=$(memory_leaks); then
-			fail "$file: no memory is lost" "$leaked"
-		else
-			pass "$file: no memory is lost"
-		fi
+	if trouble=$(lockdep_off); then
+		fail "$file: lockdep is still looking" "$trouble"
 	fi
 	if trouble=$(kernel_trouble); then
 		fail "$file: the kernel log is clean" "$trouble"
@@ -231,6 +250,16 @@ finish() {
 		pass "$file: the kernel log is clean"
 	fi
 	plan
+}
+
+# look_for_leaks WHEN: a case, where the kernel looks for leaks.
+look_for_leaks() {
+	[ -w $kmemleak ] || return 0
+	if trouble=$(leaks); then
+		fail "$file: no leak $1" "$(echo "$trouble" | head -n 60)"
+	else
+		pass "$file: no leak $1"
+	fi
 }
 
 # stop_all: ends every process in the namespaces.
