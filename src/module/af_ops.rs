@@ -79,8 +79,19 @@ static TABLES: [Hooked; 3] = [Hooked::new(), Hooked::new(), Hooked::new()];
 ///
 /// # Locking
 ///
-/// Two CPUs may come at the same time: the slot is claimed by a compare-and-swap of a marker.
+/// Two CPUs may come at the same time: the slot is claimed by a compare-and-swap of a marker, with
+/// softirqs off, because a softirq that interrupted the claim would wait for it forever.
 fn fill(slot: &Hooked, original: *const AfOps) -> bool {
+    // SAFETY: May be called in any context.
+    unsafe { bindings::mptcp_shim_local_bh_disable() };
+    let filled = fill_claimed(slot, original);
+    // SAFETY: Ends what began above.
+    unsafe { bindings::mptcp_shim_local_bh_enable() };
+    filled
+}
+
+/// See [`fill`].
+fn fill_claimed(slot: &Hooked, original: *const AfOps) -> bool {
     if slot
         .original
         .compare_exchange(null_mut(), claimed(), Ordering::Acquire, Ordering::Relaxed)

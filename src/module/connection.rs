@@ -37,6 +37,7 @@ use core::sync::atomic::{
     AtomicU64,
     Ordering, //
 };
+use kernel::error::to_result;
 use kernel::prelude::*;
 use mptcp_proto::connection::{
     self,
@@ -644,5 +645,29 @@ unsafe extern "C" fn destruct(sk: *mut bindings::sock) {
     if let Some(original) = original {
         // SAFETY: The destructor that the clone had before ours.
         unsafe { original(sk) };
+    }
+}
+
+/// Where connections work, while it lives.
+pub(crate) struct Registration;
+
+impl Registration {
+    /// Makes the work queue.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: Module init runs once, before any connection exists.
+        to_result(unsafe { bindings::mptcp_shim_make_workqueue() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: Made by `new`. No socket is left, or the module could not unload, but the worker
+        // that gave back the last reference may still be returning: this waits for it.
+        unsafe { bindings::mptcp_shim_destroy_workqueue() };
     }
 }

@@ -144,12 +144,28 @@ fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_
 
 /// A socket is closed.
 ///
+/// The socket layer gives back the reference on the module that the operations held when it called
+/// them, so a plain socket keeps the early ones: there is nothing to gain any more.
+///
 /// # Safety
 ///
-/// Called by the socket layer, from a system call that holds the socket's file.
+/// Called by the socket layer, from the system call that drops the socket's file, or for a socket
+/// that has never had a `struct sock`.
 pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
     // SAFETY: In a system call, the last one.
-    counting_listeners(unsafe { sock_of(sock) }, || forward!(sock, release, sock))
+    let sk = unsafe { sock_of(sock) };
+    if let Some(subflow) = sk.and_then(subflow::of) {
+        // SAFETY: As above.
+        unsafe { adopt(sock, subflow.connection()) };
+    }
+    let family = sk.map_or(bindings::AF_INET, Sock::family);
+    // SAFETY: TCP's tables are static and lack no operation; its `release` serves every socket that
+    // has TCP's protocol or a connection's, and does nothing without a `struct sock`.
+    counting_listeners(sk, || unsafe {
+        (*stream_ops(family))
+            .release
+            .map_or(0, |release| release(sock))
+    })
 }
 
 /// Puts the module between TCP and the address family of a socket about to connect or listen.

@@ -11,7 +11,7 @@ use crate::net;
 use crate::proto_ops::PROTOCOL;
 use core::ptr::addr_of_mut;
 use core::sync::atomic::{
-    AtomicI32,
+    AtomicBool,
     Ordering, //
 };
 use kernel::error::to_result;
@@ -47,18 +47,42 @@ unsafe extern "C" fn on_socket(
     0
 }
 
-/// Namespaces that are enabled. Changed by sysctl handlers of different namespaces.
-static ENABLED: AtomicI32 = AtomicI32::new(0);
+kernel::sync::global_lock! {
+    // SAFETY: `init` is called by module init, before any namespace has the sysctl.
+    /// Namespaces that are enabled, as counted; held while the probes are armed or disarmed.
+    unsafe(uninit) static ENABLED: Mutex<u32> = 0;
+}
 
-/// A namespace is enabled, or no longer: the probes are armed while any is.
+/// Prepares the lock.
+///
+/// # Safety
+///
+/// Called once, by module init, before anything else here.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the function's contract.
+    unsafe { ENABLED.init() };
+}
+
+/// Whether a namespace has been counted as enabled; changed under [`ENABLED`].
+pub(crate) struct Counted(AtomicBool);
+
+/// The switch of a namespace may have changed, to what `enabled` reads: the probes are armed while
+/// any namespace is enabled. Of several writers at once the last one to come here decides, and it
+/// sees what was written last.
 ///
 /// # Context
 ///
 /// Process; may sleep.
-pub(crate) fn on_namespace(enabled: bool) {
-    let change = if enabled { 1 } else { -1 };
-    let before = ENABLED.fetch_add(change, Ordering::AcqRel);
-    let armed = before.wrapping_add(change) > 0;
+pub(crate) fn on_switch(counted: &Counted, enabled: impl FnOnce() -> bool) {
+    let mut count = ENABLED.lock();
+    let enabled = enabled();
+    if counted.0.swap(enabled, Ordering::Relaxed) == enabled {
+        return;
+    }
+    let before = *count;
+    // No underflow: what is taken away here was added here.
+    *count = if enabled { before + 1 } else { before - 1 };
+    let armed = *count > 0;
     if armed == (before > 0) {
         return;
     }

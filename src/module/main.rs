@@ -53,6 +53,8 @@ struct MptcpRs {
     _proto_ops: proto_ops::Registration,
     /// TCP sockets may be our subflows.
     _subflow: subflow::Registration,
+    /// Connections have a worker.
+    _connection: connection::Registration,
 }
 
 impl kernel::Module for MptcpRs {
@@ -62,7 +64,9 @@ impl kernel::Module for MptcpRs {
         unsafe {
             request::init();
             token_table::init();
+            kprobe::init();
         }
+        let connection = connection::Registration::new()?;
         let subflow = subflow::Registration::new()?;
         let proto_ops = proto_ops::Registration::new()?;
         let kprobe = kprobe::Registration::new()?;
@@ -72,6 +76,7 @@ impl kernel::Module for MptcpRs {
             _kprobe: kprobe,
             _proto_ops: proto_ops,
             _subflow: subflow,
+            _connection: connection,
         })
     }
 }

@@ -66,6 +66,8 @@ impl Demand {
 pub(crate) struct Net {
     /// `net.mptcp_rs.enabled`: whether new sockets become ours, 0 or 1.
     enabled: u8,
+    /// Whether the probes count this namespace as enabled.
+    counted: kprobe::Counted,
     /// The namespace itself.
     net: *mut bindings::net,
     /// The table behind the sysctl directory, freed when the namespace ends.
@@ -207,16 +209,29 @@ unsafe extern "C" fn on_enabled(
     len: *mut usize,
     position: *mut bindings::loff_t,
 ) -> c_int {
-    // SAFETY: The table's data is the `enabled` of a namespace.
-    let before = unsafe { core::ptr::read_volatile((*table).data.cast::<u8>()) };
     // SAFETY: The arguments are passed on as they came.
     let result = unsafe { bindings::proc_dou8vec_minmax(table, write, buffer, len, position) };
-    // SAFETY: As above.
-    let after = unsafe { core::ptr::read_volatile((*table).data.cast::<u8>()) };
-    if before != after {
-        kprobe::on_namespace(after != 0);
+    if write != 0 && result == 0 {
+        // SAFETY: The table's data is the `enabled` of a namespace's state.
+        let net = unsafe {
+            (*table)
+                .data
+                .byte_sub(core::mem::offset_of!(Net, enabled))
+                .cast::<Net>()
+        };
+        count_enabled(net);
     }
     result
+}
+
+/// Lets the probes know what `enabled` is now.
+fn count_enabled(net: *mut Net) {
+    // SAFETY: The caller keeps the namespace, and with it its state.
+    let (counted, enabled) = unsafe { (&(*net).counted, &raw const (*net).enabled) };
+    // SAFETY: As above; one byte that the sysctl handler writes.
+    kprobe::on_switch(counted, || unsafe {
+        core::ptr::read_volatile(enabled) != 0
+    });
 }
 
 /// A namespace begins.
@@ -280,9 +295,8 @@ unsafe extern "C" fn exit(net: *mut bindings::net) {
         drop(KBox::from_raw((*state).table));
         (*state).header = null_mut();
         (*state).table = null_mut();
-        if (*state).enabled != 0 {
-            kprobe::on_namespace(false);
-        }
+        (*state).enabled = 0;
+        count_enabled(state);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).work));
         (*state).incoming.serve(&INCOMING, net);
         (*state).outgoing.serve(&OUTGOING, net);

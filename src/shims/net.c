@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Namespaces, probes, work, module references. */
+#include <linux/bottom_half.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/ptrace.h>
@@ -43,14 +44,38 @@ unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n)
 	return regs_get_kernel_argument(regs, n);
 }
 
+void mptcp_shim_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void mptcp_shim_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
 void mptcp_shim_init_work(struct work_struct *work, work_func_t function)
 {
 	INIT_WORK(work, function);
 }
 
+/* Where connections work. Our own, so that unloading waits for what has put the last reference. */
+static struct workqueue_struct *workqueue;
+
+int mptcp_shim_make_workqueue(void)
+{
+	workqueue = alloc_workqueue("mptcp_rs", WQ_UNBOUND, 0);
+	return workqueue ? 0 : -ENOMEM;
+}
+
+void mptcp_shim_destroy_workqueue(void)
+{
+	destroy_workqueue(workqueue);
+}
+
 bool mptcp_shim_queue_work(struct work_struct *work)
 {
-	return queue_work(system_dfl_wq, work);
+	return queue_work(workqueue, work);
 }
 
 void mptcp_shim_module_get(void)

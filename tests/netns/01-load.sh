@@ -70,6 +70,29 @@ done
 check "$knob refuses 2 with EINVAL" is "$(errno_of 2)" EINVAL
 check "namespaces are apart" is "$(value client)$(value server)" 10
 
+# Many writers at once: afterwards the probes are armed exactly if a namespace is on.
+switch_from_many_tasks() {
+	writers=
+	for _ in 1 2 3 4; do
+		for name in client server; do
+			ip netns exec "$name" sh -c 'n=0; while [ $n -lt 40 ]; do
+				echo $((n % 2)) >/proc/sys/net/mptcp_rs/enabled; n=$((n + 1)); done' &
+			writers="$writers $!"
+		done
+	done
+	# shellcheck disable=SC2086 # a list of numbers
+	wait $writers
+	switch client "$1"
+	switch server 0
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+	armed=$(grep -E 'update_socket_protocol|__sys_socket_file' /sys/kernel/debug/kprobes/list)
+	echo "$armed"
+	[ "$(echo "$armed" | grep -c .)" = 2 ] &&
+		[ "$(echo "$armed" | grep -vc DISABLED)" = $((2 * $1)) ]
+}
+check "many tasks write the switch, which is off at the end: the probes rest" switch_from_many_tasks 0
+check "many tasks write the switch, which is on at the end: the probes are armed" switch_from_many_tasks 1
+
 switch client 0
 role client plain
 transfers --prefix 'off: ' --families 4,6 --directions both --sizes 1,1048577 plain:plain
