@@ -143,6 +143,33 @@ def pattern(size):
 # Connecting
 
 
+def module_references():
+    """How often the module is in use; 0 without a module."""
+    try:
+        with open("/sys/module/mptcp_rs/refcnt", encoding="ascii") as count:
+            return int(count.read())
+    except FileNotFoundError:
+        return 0
+
+
+@case
+def close_before_a_look_at_the_connection():
+    """close() is the first call after connect(): each socket gives back what it held, and no more.
+
+    The first case of all, so that no socket of another one goes meanwhile.
+    """
+    with listener() as listening:
+        before = module_references()
+        for _ in range(20):
+            client = make("client", kind=socket.SOCK_NONBLOCK)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            fails(errno.EINPROGRESS, client.connect, address(listening))
+            server = listening.accept()[0]
+            client.close()
+            server.close()
+        until(lambda: module_references() == before, "the module is in use as often as before")
+
+
 @case
 def connect_blocking_both_families():
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -759,30 +786,6 @@ def close_delivers_what_was_sent():
     thread.start()
     same(read_all(server) == data, True, "all the data")
     thread.join()
-
-
-def module_references():
-    """How often the module is in use; 0 without a module."""
-    try:
-        with open("/sys/module/mptcp_rs/refcnt", encoding="ascii") as count:
-            return int(count.read())
-    except FileNotFoundError:
-        return 0
-
-
-@case
-def close_before_a_look_at_the_connection():
-    """close() is the first call after connect(): each socket gives back what it held, and no more."""
-    with listener() as listening:
-        before = module_references()
-        for _ in range(20):
-            client = make("client", kind=socket.SOCK_NONBLOCK)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            fails(errno.EINPROGRESS, client.connect, address(listening))
-            server = listening.accept()[0]
-            client.close()
-            server.close()
-        until(lambda: module_references() == before, "the module is in use as often as before")
 
 
 @case
