@@ -168,6 +168,15 @@ impl<'a> MptcpOption<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Dss(dss) => dss.len(),
+            control => control.control_len(),
+        }
+    }
+
+    /// Returns the length of any option but DSS: out of line, as [`MptcpOption::parse_control`].
+    #[inline(never)]
+    fn control_len(&self) -> usize {
+        match self {
+            Self::Dss(dss) => dss.len(),
             Self::MpCapable(mp_capable) => mp_capable.len(),
             Self::MpJoin(mp_join) => mp_join.len(),
             Self::AddAddr(add_addr) => add_addr.len(),
@@ -192,6 +201,17 @@ impl<'a> MptcpOption<'a> {
     /// Returns `None` if `out` is too small.
     #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Dss(dss) => dss.emit(out),
+            control => control.emit_control(out),
+        }
+    }
+
+    /// Writes any option but DSS: out of line, as [`MptcpOption::parse_control`].
+    ///
+    /// Returns `None` if `out` is too small.
+    #[inline(never)]
+    fn emit_control(&self, out: &mut [u8]) -> Option<usize> {
         match self {
             Self::Dss(dss) => dss.emit(out),
             Self::MpCapable(mp_capable) => mp_capable.emit(out),
@@ -231,8 +251,12 @@ const fn round_up(len: usize) -> usize {
 #[inline]
 pub fn pad(out: &mut [u8], from: usize) -> Option<usize> {
     let end = round_up(from);
-    for byte in out.get_mut(from..end)? {
-        *byte = KIND_NOP;
+    // Not a loop, which the compiler would make a call of memset().
+    match out.get_mut(from..end)? {
+        [a] => *a = KIND_NOP,
+        [a, b] => [*a, *b] = [KIND_NOP; 2],
+        [a, b, c] => [*a, *b, *c] = [KIND_NOP; 3],
+        _ => {}
     }
     Some(end)
 }
@@ -256,11 +280,11 @@ pub struct Iter<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = Result<MptcpOption<'a>, ParseError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'a> Iter<'a> {
+    /// Returns the bytes of the next MPTCP option: out of line, so that what they mean is found out
+    /// where it is used.
+    #[inline(never)]
+    fn next_bytes(&mut self) -> Option<&'a [u8]> {
         loop {
             match self.rest {
                 [KIND_NOP, rest @ ..] => self.rest = rest,
@@ -270,7 +294,7 @@ impl<'a> Iterator for Iter<'a> {
                     };
                     self.rest = rest;
                     if *kind == KIND {
-                        return Some(MptcpOption::parse(option));
+                        return Some(option);
                     }
                 }
                 _ => break,
@@ -278,6 +302,15 @@ impl<'a> Iterator for Iter<'a> {
         }
         self.rest = &[];
         None
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Result<MptcpOption<'a>, ParseError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_bytes().map(MptcpOption::parse)
     }
 }
 

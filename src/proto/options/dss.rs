@@ -289,10 +289,30 @@ impl Dss {
     /// Returns `None` if `out` is too small.
     #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Option<usize> {
-        if self.flags() == EVERYDAY_FLAGS && self.len() == EVERYDAY_LEN {
-            self.write(out.first_chunk_mut::<EVERYDAY_LEN>()?)
-        } else {
-            self.write(out)
+        match *self {
+            // The option of every day: the compiler has nothing left to decide.
+            Self {
+                data_fin: false,
+                data_ack: Some(DsnField::Eight(data_ack)),
+                mapping:
+                    Some(DssMapping {
+                        dsn: DsnField::Eight(dsn),
+                        ssn,
+                        data_len,
+                        checksum: None,
+                    }),
+            } => Self {
+                data_fin: false,
+                data_ack: Some(DsnField::Eight(data_ack)),
+                mapping: Some(DssMapping {
+                    dsn: DsnField::Eight(dsn),
+                    ssn,
+                    data_len,
+                    checksum: None,
+                }),
+            }
+            .write(out.first_chunk_mut::<EVERYDAY_LEN>()?),
+            _ => self.write(out),
         }
     }
 
