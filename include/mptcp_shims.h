@@ -137,7 +137,7 @@ struct net *mptcp_shim_current_net(void);
 void mptcp_shim_call_rcu(struct callback_head *head, void (*function)(struct callback_head *));
 void *mptcp_shim_net_generic(const struct net *net, unsigned int id);
 void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value);
-unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n);
+void mptcp_shim_arguments(struct pt_regs *regs, u32 (*arguments)[3]);
 void mptcp_shim_init_delayed_work(struct delayed_work *work, work_func_t function);
 void mptcp_shim_mod_delayed_work(struct delayed_work *work, u32 delay_ms);
 void mptcp_shim_local_bh_disable(void);

@@ -34,9 +34,10 @@ unsafe extern "C" fn on_socket(
     _probe: *mut bindings::kprobe,
     registers: *mut bindings::pt_regs,
 ) -> kernel::ffi::c_int {
+    let mut arguments = [0; 3];
     // SAFETY: `registers` holds three arguments, by this function's contract.
-    let argument = |n| unsafe { bindings::mptcp_shim_argument(registers, n) as u32 };
-    let (family, kind, protocol) = (argument(0), argument(1), argument(2));
+    unsafe { bindings::mptcp_shim_arguments(registers, &mut arguments) };
+    let [family, kind, protocol] = arguments;
     let is_tcp = (family == bindings::AF_INET || family == bindings::AF_INET6)
         && kind & bindings::SOCK_TYPE_MASK == bindings::sock_type_SOCK_STREAM
         && (protocol == 0 || protocol == bindings::IPPROTO_TCP);

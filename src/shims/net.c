@@ -39,9 +39,11 @@ void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value)
 #endif
 }
 
-unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n)
+void mptcp_shim_arguments(struct pt_regs *regs, u32 (*arguments)[3])
 {
-	return regs_get_kernel_argument(regs, n);
+	(*arguments)[0] = regs_get_kernel_argument(regs, 0);
+	(*arguments)[1] = regs_get_kernel_argument(regs, 1);
+	(*arguments)[2] = regs_get_kernel_argument(regs, 2);
 }
 
 void mptcp_shim_local_bh_disable(void)
