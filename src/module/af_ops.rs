@@ -171,10 +171,13 @@ pub(crate) fn is_hooked(sk: Sock) -> bool {
 /// it finds an IPv4 peer for an IPv6 socket.
 pub(crate) fn hook(sk: Sock) {
     let ops = sk.af_ops();
-    if original(ops).is_none() {
-        if let Some(slot) = slot_of(ops) {
-            sk.exchange_af_ops(ops, slot.table.get());
-        }
+    let is_known = |slot: &&Hooked| core::ptr::eq(slot.original.load(Ordering::Acquire), ops);
+    let slot = TABLES.iter().find(is_known).or_else(|| {
+        // Either a table of ours, which stays, or one that is met for the first time.
+        original(ops).is_none().then(|| slot_of(ops)).flatten()
+    });
+    if let Some(slot) = slot {
+        sk.exchange_af_ops(ops, slot.table.get());
     }
 }
 
@@ -228,26 +231,38 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
     }) else {
         return;
     };
-    let function = original(ssk.af_ops()).and_then(|ops| ops.sk_rx_dst_set);
-    if let Some(subflow) = subflow::of(ssk) {
-        if !net::sees_incoming(ssk) {
-            // The packet hook is being registered. Until then TCP comes here with each segment, as
-            // long as the route is left unset.
-            let mut whole = packet;
-            if let Some((header, options)) = whole.incoming() {
-                segment::on_segment(ssk, subflow, &header, options, packet, Holds::Subflow);
-            }
-            return;
-        }
-    } else {
+    let Some(original) = original(ssk.af_ops()) else {
+        return;
+    };
+    if subflow::of(ssk).is_none() && handshake::is_plain_answer(ssk, packet) {
+        // The commonest case there is: a peer that speaks plain TCP.
+        ssk.set_af_ops(original);
+    } else if !may_cache_route(ssk, packet) {
+        return;
+    }
+    if let Some(function) = original.sk_rx_dst_set {
+        // SAFETY: The original function with the arguments that it was meant to get.
+        unsafe { function(sk, skb) };
+    }
+}
+
+/// Looks at what [`sk_rx_dst_set`] has been called with, and says whether TCP may cache the route:
+/// while the packet hook is being registered TCP comes there with each segment of a subflow, as long
+/// as the route is left unset.
+#[inline(never)]
+fn may_cache_route(ssk: Sock, packet: Skb) -> bool {
+    let Some(subflow) = subflow::of(ssk) else {
         handshake::on_established(ssk, packet);
+        return subflow::of(ssk).is_none() || net::sees_incoming(ssk);
+    };
+    if net::sees_incoming(ssk) {
+        return true;
     }
-    if subflow::of(ssk).is_none() || net::sees_incoming(ssk) {
-        if let Some(function) = function {
-            // SAFETY: The original function with the arguments that it was meant to get.
-            unsafe { function(sk, skb) };
-        }
+    let mut whole = packet;
+    if let Some((header, options)) = whole.incoming() {
+        segment::on_segment(ssk, subflow, &header, options, packet, Holds::Subflow);
     }
+    false
 }
 
 /// A SYN has arrived at a listener.

@@ -40,7 +40,19 @@ enum Kind {
 /// # Safety
 ///
 /// `sock` is in a system call.
+#[inline(never)]
 unsafe fn settle(sock: *mut bindings::socket) -> Kind {
+    // SAFETY: By the function's contract.
+    unsafe { settle_inline(sock) }
+}
+
+/// [`settle`] for `connect()`, which every connection goes through.
+///
+/// # Safety
+///
+/// As [`settle`].
+#[inline(always)]
+unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
     // SAFETY: By the function's contract.
     let Some(sk) = (unsafe { sock_of(sock) }) else {
         return Kind::Early;
@@ -90,6 +102,7 @@ unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
 /// # Safety
 ///
 /// `sock` holds the first subflow of `connection` and is in a system call.
+#[inline(never)]
 unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
     if !connection.adopt() {
         return;
@@ -173,10 +186,11 @@ pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
 /// # Safety
 ///
 /// `sock` is in a system call.
+#[inline(always)]
 unsafe fn prepare(sock: *mut bindings::socket) {
     // SAFETY: By the function's contract.
     let sk = unsafe {
-        if settle(sock) != Kind::Early {
+        if settle_inline(sock) != Kind::Early {
             return;
         }
         sock_of(sock)
@@ -204,12 +218,13 @@ pub(crate) unsafe extern "C" fn connect(
     // SAFETY: In a system call.
     unsafe { prepare(sock) };
     // `connect(AF_UNSPEC)` ends a listener.
-    // SAFETY: In a system call.
-    let result = counting_listeners(unsafe { sock_of(sock) }, || {
-        forward!(sock, connect, sock, address, len, flags)
+    // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
+    // have the same one for both families, and the connection's have TCP's.
+    let result = counting_listeners(unsafe { sock_of(sock) }, || unsafe {
+        bindings::inet_stream_connect(sock, address, len, flags)
     });
     // SAFETY: In a system call.
-    unsafe { settle(sock) };
+    unsafe { settle_inline(sock) };
     result
 }
 

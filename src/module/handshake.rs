@@ -90,6 +90,7 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
 }
 
 /// The option for the SYN that `ssk` sends now, if it carries one.
+#[inline]
 pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
     // The key is not on the SYN of version 1, so any will do here.
     let client = Client::new(
@@ -97,6 +98,13 @@ pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
         mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
     );
     client.syn_option(u32::from(ssk.retransmits()))
+}
+
+/// Whether `packet`, whose header TCP has just taken apart for `ssk`, is a SYN-ACK with no option of
+/// ours: none that TCP does not know. It costs next to nothing to see that.
+#[inline]
+pub(crate) fn is_plain_answer(ssk: Sock, packet: Skb) -> bool {
+    packet.had_flags(SYN | ACK) && !ssk.saw_unknown_option()
 }
 
 /// A hooked client has received its SYN-ACK.
@@ -112,7 +120,6 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     }
     let Some(option) = mp_capable(options) else {
-        // The commonest case there is: a peer that speaks plain TCP.
         af_ops::unhook(ssk);
         return;
     };

@@ -43,13 +43,17 @@ use mptcp_proto::seq::{
 /// `ssk` is owned. # Context: softirq or process.
 #[inline]
 pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
+    if let Some(subflow) = subflow::of(ssk) {
+        on_subflow_transmit(ssk, subflow, packet);
+    } else if packet.outgoing_flags() & SYN != 0 {
+        on_syn(ssk, packet);
+    }
+}
+
+/// A segment of a subflow leaves. See [`on_transmit`].
+#[inline(never)]
+fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
     let Some((header, _)) = packet.outgoing() else {
-        return;
-    };
-    let Some(subflow) = subflow::of(ssk) else {
-        if header.flags & SYN != 0 {
-            on_syn(ssk, packet);
-        }
         return;
     };
     let connection = subflow.connection();
@@ -72,9 +76,11 @@ pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
 }
 
 /// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
+#[inline(never)]
 fn on_syn(ssk: Sock, packet: Skb) {
-    match handshake::syn_option(ssk) {
-        Some(option) => packet.add_option(ssk, &MptcpOption::MpCapable(option)),
+    let mut bytes = [0; 4];
+    match handshake::syn_option(ssk).and_then(|option| option.emit(&mut bytes)) {
+        Some(_) => packet.add_option_bytes(ssk, &bytes),
         None => af_ops::unhook(ssk),
     }
 }

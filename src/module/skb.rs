@@ -100,11 +100,18 @@ impl Skb {
         unsafe { (*self.control_block()).seq }
     }
 
+    /// Whether the segment that this buffer came from had all of `flags`: [`FIN`], [`SYN`], ...
+    #[inline]
+    pub(crate) fn had_flags(self, flags: u8) -> bool {
+        let flags = u16::from(flags);
+        // SAFETY: Exclusive use by the type invariant; TCP has filled its control block.
+        unsafe { (*self.control_block()).tcp_flags & flags == flags }
+    }
+
     /// Whether the segment that this buffer came from carried a FIN.
     #[inline]
     pub(crate) fn has_fin(self) -> bool {
-        // SAFETY: Exclusive use by the type invariant; the buffer is in a TCP queue.
-        unsafe { (*self.control_block()).tcp_flags & u16::from(FIN) != 0 }
+        self.had_flags(FIN)
     }
 
     /// Puts the buffer into data sequence space: `seq` is that of its first byte.
@@ -164,6 +171,13 @@ impl Skb {
             core::slice::from_raw_parts((*skb).data, length)
         };
         Self::parse(bytes, self.len())
+    }
+
+    /// The flags octet of an outgoing segment: the data pointer is at the header.
+    #[inline]
+    pub(crate) fn outgoing_flags(self) -> u8 {
+        // SAFETY: TCP has just written a whole header at the data pointer, in linear memory.
+        unsafe { *(*self.as_ptr()).data.add(13) }
     }
 
     /// The peer's and our address of an incoming packet, folded to 64 bits each.
@@ -229,26 +243,53 @@ impl Skb {
     #[inline]
     pub(crate) fn add_option(self, ssk: Sock, option: &MptcpOption<'_>) {
         let len = option.padded_len();
+        if let Some(gap) = self.open_gap(len) {
+            let written = option.emit_padded(gap);
+            debug_assert!(written == Some(len));
+            return;
+        }
+        let mut bytes = [0; OPTIONS_MAX];
+        let written = option.emit_padded(&mut bytes);
+        if let Some(option) = written.and_then(|len| bytes.get(..len)) {
+            self.squeeze_in(ssk, option);
+        }
+    }
+
+    /// [`Self::add_option`] for the bytes of an option, a multiple of four.
+    #[inline]
+    pub(crate) fn add_option_bytes<const N: usize>(self, ssk: Sock, option: &[u8; N]) {
+        match self.open_gap(N) {
+            Some(gap) => gap.copy_from_slice(option),
+            None => self.squeeze_in(ssk, option),
+        }
+    }
+
+    /// Opens a gap of `len` bytes, a multiple of four, behind the options of an outgoing segment.
+    ///
+    /// Returns `None`, with the segment unchanged, when the header or the memory has no room.
+    #[inline]
+    fn open_gap<'a>(self, len: usize) -> Option<&'a mut [u8]> {
         // SAFETY: TCP has just written a whole header at the data pointer, in linear memory.
         let old = unsafe { usize::from(*(*self.as_ptr()).data.add(12) >> 4) * 4 };
         if old + len > TCP_HEADER + OPTIONS_MAX {
-            let mut bytes = [0; OPTIONS_MAX];
-            let written = option.emit_padded(&mut bytes);
-            if let Some(option) = written.and_then(|len| bytes.get(..len)) {
-                self.grow_options(0, option);
-                self.renew_checksum(ssk);
-            }
-            return;
+            return None;
         }
         // SAFETY: As above; `old` is the header's length. CAST: Both are at most 60.
         let gap =
             unsafe { bindings::mptcp_shim_tcp_header_grow(self.as_ptr(), old as u32, len as u32) };
-        if !gap.is_null() {
-            // SAFETY: The gap has `len` bytes, which are the packet's own; headers stood there.
-            let gap = unsafe { core::slice::from_raw_parts_mut(gap.cast::<u8>(), len) };
-            let written = option.emit_padded(gap);
-            debug_assert!(written == Some(len));
+        if gap.is_null() {
+            return None;
         }
+        // SAFETY: The gap has `len` bytes, which are the packet's own; headers stood there. The
+        // caller is done with them before it lets go of the packet.
+        Some(unsafe { core::slice::from_raw_parts_mut(gap.cast::<u8>(), len) })
+    }
+
+    /// Puts `option` in the place of SACK blocks, if there are enough of them.
+    #[cold]
+    fn squeeze_in(self, ssk: Sock, option: &[u8]) {
+        self.grow_options(0, option);
+        self.renew_checksum(ssk);
     }
 
     /// Puts `option`, whose length is a multiple of four, behind the options of an outgoing segment.

@@ -108,7 +108,7 @@ impl Sock {
     /// Whether the state is one of the `TCPF_` flags.
     #[inline]
     pub(crate) fn in_states(self, flags: u32) -> bool {
-        (1 << self.state()) & flags != 0
+        1u32.wrapping_shl(self.state()) & flags != 0
     }
 
     /// Sets the TCP state.
@@ -360,6 +360,14 @@ impl Sock {
     pub(crate) fn set_rcv_wnd(self, window: u32) {
         // SAFETY: A live TCP socket by the type invariant, owned by the caller.
         unsafe { bindings::mptcp_shim_set_rcv_wnd(self.as_ptr(), window) };
+    }
+
+    /// Whether the last header that TCP has taken apart had an option of a kind that TCP does not
+    /// know, as MPTCP's is.
+    #[inline]
+    pub(crate) fn saw_unknown_option(self) -> bool {
+        // SAFETY: A live TCP socket by the type invariant; TCP changes the bit under its lock.
+        unsafe { (*self.tcp()).rx_opt.saw_unknown() != 0 }
     }
 
     /// How far the peer's window field is shifted.
