@@ -215,6 +215,7 @@ unsafe extern "C" fn local_out(
 /// # Safety
 ///
 /// `sk` is the request socket that the packet belongs to.
+#[inline(never)]
 unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, family: u32) {
     // SAFETY: By the function's contract; the request is busy sending this very packet.
     let Some(terms) = (unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) })

@@ -76,7 +76,7 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
 }
 
 /// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
-#[inline(never)]
+#[inline(always)]
 fn on_syn(ssk: Sock, packet: Skb) {
     let mut bytes = [0; 4];
     match handshake::syn_option(ssk).and_then(|option| option.emit(&mut bytes)) {
