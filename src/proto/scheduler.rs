@@ -14,8 +14,8 @@
 //!
 //! | name | who gets the next data |
 //! |---|---|
-//! | `min_rtt` | the lowest RTT, and a slower path only if it delays nothing; the default |
-//! | `round_robin` | each path in turn |
+//! | `minrtt` | the lowest RTT, and a slower path only if it delays nothing; the default |
+//! | `roundrobin` | each path in turn |
 //! | `redundant` | every path, all of it |
 //! | `blest` | the slower path if the window lasts for the faster one (Ferlin et al. 2016) |
 //! | `ecf` | the slower path if the faster one would not be done earlier (Lim et al. 2017) |
@@ -170,7 +170,7 @@ pub trait Scheduler {
 
 /// Makes [`Kind`] and [`AnyScheduler`] from the list of schedulers.
 macro_rules! schedulers {
-    ($($module:ident::$scheduler:ident: $doc:literal,)*) => {
+    ($($module:ident::$scheduler:ident = $name:literal: $doc:literal,)*) => {
         $(pub use $module::$scheduler;)*
 
         /// The schedulers there are, by name.
@@ -188,7 +188,7 @@ macro_rules! schedulers {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$scheduler => stringify!($module),)*
+                    $(Self::$scheduler => $name,)*
                 }
             }
         }
@@ -237,11 +237,11 @@ macro_rules! schedulers {
 }
 
 schedulers! {
-    min_rtt::MinRtt: "Lowest RTT first; a slower path only if it delays nothing.",
-    round_robin::RoundRobin: "Each path in turn.",
-    redundant::Redundant: "Everything on every path.",
-    blest::Blest: "BLEST: a slower path if the window lasts for the faster one.",
-    ecf::Ecf: "ECF: a slower path if the faster one would not be done earlier.",
+    min_rtt::MinRtt = "minrtt": "Lowest RTT first; a slower path only if it delays nothing.",
+    round_robin::RoundRobin = "roundrobin": "Each path in turn.",
+    redundant::Redundant = "redundant": "Everything on every path.",
+    blest::Blest = "blest": "BLEST: a slower path if the window lasts for the faster one.",
+    ecf::Ecf = "ecf": "ECF: a slower path if the faster one would not be done earlier.",
 }
 
 impl Kind {

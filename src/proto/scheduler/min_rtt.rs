@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The scheduler `min_rtt`: lowest RTT first, and a slower path only if it delays nothing.
+//! The scheduler `minrtt`: lowest RTT first, and a slower path only if it delays nothing.
 //!
 //! The next data goes to the path with room that has the shortest round trip, counting what is
 //! queued there (see [`Path::round_trip`]). That path may still be slower than others that have no

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The scheduler `round_robin`: each path in turn.
+//! The scheduler `roundrobin`: each path in turn.
 //!
 //! The next burst goes to the next path, in the order of indexes, that has room. While all have room
 //! each gets the same; the slow ones fill up first, and from then on each gets what it delivers.

@@ -56,15 +56,12 @@ pub(super) fn sent_to(choice: Choice) -> Option<u8> {
 #[test]
 fn names_are_read_as_they_are_written() {
     let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(
-        names,
-        ["min_rtt", "round_robin", "redundant", "blest", "ecf"]
-    );
+    assert_eq!(names, ["minrtt", "roundrobin", "redundant", "blest", "ecf"]);
     for kind in Kind::ALL {
         assert_eq!(Kind::parse(kind.name().as_bytes()), Some(*kind));
         assert_eq!(AnyScheduler::new(*kind).kind(), *kind);
     }
-    for name in [&b""[..], b"min_rt", b"min_rtt ", b"MIN_RTT"] {
+    for name in [&b""[..], b"minrt", b"minrtt ", b"MINRTT"] {
         assert_eq!(Kind::parse(name), None);
     }
     assert_eq!(Kind::default(), Kind::MinRtt);
