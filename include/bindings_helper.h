@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The only input of bindgen: what the module needs from the kernel's headers. */
 #include <linux/bvec.h>
+#include <linux/if_addr.h>
 #include <linux/inet.h>
+#include <linux/inetdevice.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/net.h>
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
+#include <linux/notifier.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/splice.h>
@@ -16,6 +20,7 @@
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <crypto/sha2.h>
+#include <net/addrconf.h>
 #include <net/inet_common.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>

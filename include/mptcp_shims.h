@@ -7,7 +7,9 @@
 #define MPTCP_SHIMS_H
 
 #include <linux/bvec.h>
+#include <linux/if.h>
 #include <linux/net.h>
+#include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/timer.h>
@@ -41,6 +43,34 @@
 
 #define MPTCP_LAYOUT_ONE(name, structure, member) +1
 enum { MPTCP_LAYOUT_COUNT = 0 MPTCP_LAYOUT(MPTCP_LAYOUT_ONE) };
+
+/* What a notifier says of an interface. */
+struct mptcp_device {
+	struct net *net;	/* NULL if it may be gone */
+	u32 index;
+	char name[IFNAMSIZ];
+};
+
+/* One address of an interface, and what of the interface matters with it. */
+struct mptcp_address {
+	u8 bytes[16];		/* the first four are an IPv4 address */
+	u32 index;		/* of the interface */
+	u32 flags;		/* IFA_F_* */
+	u32 preferred_s;	/* seconds until it is deprecated, or INFINITY_LIFE_TIME */
+	bool is_ipv6;
+	bool is_wide;		/* reaches further than one link */
+	bool is_running;	/* the interface is up and has a carrier */
+	bool prefers_temporary;	/* the interface prefers temporary addresses to the stable ones */
+};
+
+typedef void (*mptcp_each_address)(const struct mptcp_address *address, void *context);
+
+/* device.c */
+void mptcp_shim_device_of_event(const void *info, struct mptcp_device *device);
+struct net *mptcp_shim_net_of_ifa(const void *ifa);
+struct net *mptcp_shim_net_of_ifa6(const void *ifa);
+struct net *mptcp_shim_net_of_device(const struct net_device *dev);
+void mptcp_shim_for_each_address(struct net *net, mptcp_each_address each, void *context);
 
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);
@@ -137,8 +167,10 @@ struct net *mptcp_shim_current_net(void);
 void mptcp_shim_call_rcu(struct callback_head *head, void (*function)(struct callback_head *));
 void *mptcp_shim_net_generic(const struct net *net, unsigned int id);
 void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value);
+unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n);
 void mptcp_shim_arguments(struct pt_regs *regs, u32 (*arguments)[3]);
 void mptcp_shim_init_delayed_work(struct delayed_work *work, work_func_t function);
+void mptcp_shim_queue_delayed_work(struct delayed_work *work, u32 delay_ms);
 void mptcp_shim_mod_delayed_work(struct delayed_work *work, u32 delay_ms);
 void mptcp_shim_local_bh_disable(void);
 void mptcp_shim_local_bh_enable(void);

@@ -77,11 +77,13 @@ pub(crate) mod event {
     pub(crate) const READABLE: u32 = 1 << 10;
     /// Data came before its turn; never stored.
     pub(crate) const OUT_OF_ORDER: u32 = 1 << 11;
+    /// The namespace's addresses or settings have changed.
+    pub(crate) const PATHS: u32 = 1 << 12;
 
     /// What is done when a process lets go of the connection socket.
     pub(crate) const ON_RELEASE: u32 = ACKED | ROOM | PEER_FINISHED | BROKEN | RESET;
     /// What only the worker does, because it locks subflows.
-    pub(crate) const WORK: u32 = PUSH | TIMEOUT | CLOSE | ABORT | ANSWER;
+    pub(crate) const WORK: u32 = PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | PATHS;
 }
 
 /// State of one connection, allocated beside its socket.

@@ -5,10 +5,12 @@
 //! | rank | lock | protects | taken in |
 //! |---|---|---|---|
 //! | 0 | count of enabled namespaces (`kprobe::ENABLED`, a mutex) | whether the probes are armed | process: sysctl, end of a namespace |
+//! | 0 | interfaces of a namespace (`addresses::Addresses::interfaces`, a mutex) | their list and names | process, also under the routing lock |
 //! | 1 | ownership of the connection socket (`lock_sock(msk)`) | send queue, the socket's TCP fields | process; softirq counts as owner while it holds the data lock and no process owns the socket |
 //! | 2 | ownership of a subflow (`lock_sock_nested(ssk)`, or its spinlock in softirq) | TCP's state, what the subflow has declared | process under 1, softirq |
 //! | 3 | data lock (`msk->sk_lock.slock`) | data sequence state, receive mappings, out-of-order data | process and softirq, also under 2 |
 //! | 4 | chain of the token table | links of the chain | process and softirq, also under 3 |
+//! | 5 | table of local addresses (`addresses::Addresses::table`) | the table | process and softirq, also under all above |
 //!
 //! A process that owns the connection socket may lock its subflows; softirq, which comes from a
 //! subflow, only takes the data lock. What softirq finds to do while a process owns the connection

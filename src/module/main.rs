@@ -5,13 +5,17 @@
 
 use kernel::prelude::*;
 
+mod address_table;
+mod addresses;
 mod af_ops;
 mod bindings;
 mod close;
+mod config;
 mod connection;
 mod crypto;
 mod early;
 mod handshake;
+mod interfaces;
 mod kprobe;
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
@@ -19,6 +23,7 @@ mod layout;
 mod locks;
 mod net;
 mod netfilter;
+mod notify;
 mod options_hook;
 mod out_of_order;
 mod proto_ops;
@@ -26,10 +31,12 @@ mod request;
 mod rx;
 mod segment;
 mod send_queue;
+mod setting;
 mod skb;
 mod sock;
 mod sockopt;
 mod subflow;
+mod sysctl;
 mod token_table;
 mod transmit_map;
 mod tx;
@@ -45,6 +52,8 @@ module! {
 /// The loaded module. Fields are dropped in the order in which they stand here: first nothing new
 /// becomes ours, then nothing of ours is called any more.
 struct MptcpRs {
+    /// We hear of interfaces and addresses.
+    _notify: notify::Registration,
     /// Namespaces have our sysctl directory and packet hooks.
     _net: net::Registration,
     /// `socket()` leads to us where the sysctl says so.
@@ -71,7 +80,9 @@ impl kernel::Module for MptcpRs {
         let proto_ops = proto_ops::Registration::new()?;
         let kprobe = kprobe::Registration::new()?;
         let net = net::Registration::new()?;
+        let notify = notify::Registration::new()?;
         Ok(Self {
+            _notify: notify,
             _net: net,
             _kprobe: kprobe,
             _proto_ops: proto_ops,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What each network namespace has: the sysctl directory `net.mptcp_rs`, and the packet hooks while
-//! they have something to do.
+//! What each network namespace has: its settings and addresses, with the sysctl directory
+//! `net.mptcp_rs`, and the packet hooks while they have something to do.
 //!
 //! A hook costs every packet of its namespace a little. So the one for incoming segments is there
 //! while the namespace has subflows, the one for SYN-ACKs while it has listeners, and a namespace
@@ -9,7 +9,15 @@
 //!
 //! C counterpart: net/mptcp/ctrl.c.
 
+use crate::addresses::{
+    self,
+    Addresses, //
+};
 use crate::bindings;
+use crate::config::{
+    self,
+    Config, //
+};
 use crate::kprobe;
 use crate::netfilter::{
     Hooks,
@@ -17,20 +25,14 @@ use crate::netfilter::{
     OUTGOING, //
 };
 use crate::sock::Sock;
-use core::ptr::{
-    addr_of_mut,
-    null_mut, //
-};
+use core::ptr::addr_of_mut;
 use core::sync::atomic::{
     AtomicBool,
     AtomicU32,
     Ordering, //
 };
 use kernel::error::to_result;
-use kernel::ffi::{
-    c_int,
-    c_void, //
-};
+use kernel::ffi::c_int;
 use kernel::prelude::*;
 
 /// How long a hook outlives its last user, in milliseconds.
@@ -64,16 +66,16 @@ impl Demand {
 /// State of one network namespace, allocated by the kernel as zeroes.
 #[repr(C)]
 pub(crate) struct Net {
-    /// `net.mptcp_rs.enabled`: whether new sockets become ours, 0 or 1.
-    enabled: u8,
     /// Whether the probes count this namespace as enabled.
     counted: kprobe::Counted,
     /// The namespace itself.
     net: *mut bindings::net,
-    /// The table behind the sysctl directory, freed when the namespace ends.
-    table: *mut bindings::ctl_table,
-    /// What `register_net_sysctl_sz` returned.
-    header: *mut bindings::ctl_table_header,
+    /// The settings; not NULL between `init` and `exit`, and so with the addresses.
+    config: *mut Config,
+    /// The local addresses and the interfaces, pinned.
+    addresses: *mut Addresses,
+    /// The sysctl directory.
+    files: Option<(config::Files, addresses::Files)>,
     /// Subflows need incoming segments.
     incoming: Demand,
     /// Listeners need SYN-ACKs.
@@ -84,19 +86,18 @@ pub(crate) struct Net {
 
 /// Identifies our part of every namespace; set by the kernel at registration.
 static mut NET_ID: u32 = 0;
+/// Whether every namespace has its state.
+static COMPLETE: AtomicBool = AtomicBool::new(false);
 /// Registration of the namespace callbacks.
 static mut OPERATIONS: bindings::pernet_operations = {
     // SAFETY: All fields of `pernet_operations` may be zero: NULL callbacks are skipped.
     let mut operations: bindings::pernet_operations = unsafe { core::mem::zeroed() };
     operations.init = Some(init);
+    operations.pre_exit = Some(pre_exit);
     operations.exit = Some(exit);
     operations.size = core::mem::size_of::<Net>();
     operations
 };
-/// The bounds of `enabled`.
-static mut ZERO: u32 = 0;
-/// See [`ZERO`].
-static mut ONE: u32 = 1;
 
 /// The state of `net`.
 #[inline]
@@ -106,15 +107,31 @@ fn state(net: *const bindings::net) -> *mut Net {
     unsafe { bindings::mptcp_shim_net_generic(net, NET_ID).cast() }
 }
 
+/// The settings of `net`.
+#[inline]
+pub(crate) fn config<'a>(net: *const bindings::net) -> &'a Config {
+    // SAFETY: A namespace has settings from its `init` to its `exit`; whoever asks keeps a socket, a
+    // task or an interface in it, or is a probe, which ends in the grace period before `exit`.
+    unsafe { &*(*state(net)).config }
+}
+
+/// The local addresses and interfaces of `net`.
+#[inline]
+pub(crate) fn addresses<'a>(net: *const bindings::net) -> &'a Addresses {
+    // SAFETY: As for `config`.
+    unsafe { &*(*state(net)).addresses }
+}
+
 /// Whether new TCP sockets of the current task's namespace become ours.
 #[inline]
 pub(crate) fn current_is_enabled() -> bool {
-    // SAFETY: The task's namespace lives as long as the task runs; `enabled` is one byte that the
-    // sysctl handler writes.
-    unsafe {
-        let net = bindings::mptcp_shim_current_net();
-        core::ptr::read_volatile(&(*state(net)).enabled) != 0
+    // While the module loads, one namespace may be enabled before another has its state.
+    if !COMPLETE.load(Ordering::Acquire) {
+        return false;
     }
+    // SAFETY: The task's namespace lives as long as the task runs.
+    let net = unsafe { bindings::mptcp_shim_current_net() };
+    config(net).is_enabled()
 }
 
 /// Whether the packet hook sees what arrives for `sk`.
@@ -197,41 +214,11 @@ unsafe extern "C" fn serve(work: *mut bindings::work_struct) {
     }
 }
 
-/// Reads or writes `net.mptcp_rs.enabled`.
-///
-/// # Safety
-///
-/// Called by the kernel as the handler of our table.
-unsafe extern "C" fn on_enabled(
-    table: *const bindings::ctl_table,
-    write: c_int,
-    buffer: *mut c_void,
-    len: *mut usize,
-    position: *mut bindings::loff_t,
-) -> c_int {
-    // SAFETY: The arguments are passed on as they came.
-    let result = unsafe { bindings::proc_dou8vec_minmax(table, write, buffer, len, position) };
-    if write != 0 && result == 0 {
-        // SAFETY: The table's data is the `enabled` of a namespace's state.
-        let net = unsafe {
-            (*table)
-                .data
-                .byte_sub(core::mem::offset_of!(Net, enabled))
-                .cast::<Net>()
-        };
-        count_enabled(net);
-    }
-    result
-}
-
-/// Lets the probes know what `enabled` is now.
-fn count_enabled(net: *mut Net) {
+/// Lets the probes know what `net.mptcp_rs.enabled` is now.
+pub(crate) fn on_switch(net: *mut bindings::net) {
     // SAFETY: The caller keeps the namespace, and with it its state.
-    let (counted, enabled) = unsafe { (&(*net).counted, &raw const (*net).enabled) };
-    // SAFETY: As above; one byte that the sysctl handler writes.
-    kprobe::on_switch(counted, || unsafe {
-        core::ptr::read_volatile(enabled) != 0
-    });
+    let counted = unsafe { &(*state(net)).counted };
+    kprobe::on_switch(counted, || config(net).is_enabled());
 }
 
 /// A namespace begins.
@@ -247,56 +234,81 @@ unsafe extern "C" fn init(net: *mut bindings::net) -> c_int {
     }
 }
 
-/// Registers the sysctl table of `net` and prepares its work.
+/// Makes the settings and the table of `net`, their files, and prepares its work.
 ///
 /// # Safety
 ///
 /// `net` is a namespace under construction with our state allocated.
 unsafe fn register(net: *mut bindings::net) -> Result {
     let state = state(net);
-    // SAFETY: A zeroed `ctl_table` is valid; the fields set below make it a u8 in 0..=1 whose
-    // data lives in the namespace's state, which outlives the table.
-    let mut table = unsafe { KBox::<bindings::ctl_table>::new(core::mem::zeroed(), GFP_KERNEL) }?;
-    table.procname = c"enabled".as_char_ptr();
-    // SAFETY: `state` is this namespace's own memory.
-    table.data = unsafe { addr_of_mut!((*state).enabled) }.cast();
-    table.maxlen = 1;
-    table.mode = 0o644;
-    table.proc_handler = Some(on_enabled);
-    table.extra1 = addr_of_mut!(ZERO).cast();
-    table.extra2 = addr_of_mut!(ONE).cast();
-    let table = KBox::into_raw(table);
-    // SAFETY: `state` is this namespace's own memory; the table lives until `exit` has
-    // unregistered it.
+    let config = KBox::new(Config::new(net), GFP_KERNEL)?;
+    let addresses = Addresses::new(net)?;
+    // SAFETY: `state` is this namespace's own memory. The addresses stay where they are. Everything is
+    // in place before there are files, to which somebody could write; `pre_exit` drops the files
+    // before `exit` frees what is behind them.
     unsafe {
         (*state).net = net;
         bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).work), Some(serve));
-        (*state).table = table;
-        (*state).header =
-            bindings::register_net_sysctl_sz(net, c"net/mptcp_rs".as_char_ptr(), table, 1);
-        if (*state).header.is_null() {
-            drop(KBox::from_raw(table));
-            return Err(ENOMEM);
+        (*state).config = KBox::into_raw(config);
+        (*state).addresses = KBox::into_raw(Pin::into_inner_unchecked(addresses));
+        match register_files(net) {
+            Ok(files) => addr_of_mut!((*state).files).write(Some(files)),
+            Err(error) => {
+                free(state);
+                return Err(error);
+            }
         }
     }
     Ok(())
+}
+
+/// Makes the files of `net`.
+///
+/// # Safety
+///
+/// The settings and addresses of `net` are in place and outlive the files.
+unsafe fn register_files(net: *mut bindings::net) -> Result<(config::Files, addresses::Files)> {
+    // SAFETY: By the function's contract.
+    unsafe { Ok((config(net).register(net)?, addresses(net).register()?)) }
+}
+
+/// Frees the settings and addresses.
+///
+/// # Safety
+///
+/// `register` has put them into `state`; there are no files, and nobody else asks for them.
+unsafe fn free(state: *mut Net) {
+    // SAFETY: By the function's contract.
+    unsafe {
+        drop(Pin::new_unchecked(KBox::from_raw((*state).addresses)));
+        drop(KBox::from_raw((*state).config));
+    }
+}
+
+/// A namespace ends, or we do: no probe finds it enabled once an RCU grace period has passed, for
+/// which the kernel waits before `exit`.
+///
+/// # Safety
+///
+/// Called by the kernel for a namespace for which `init` succeeded.
+unsafe extern "C" fn pre_exit(net: *mut bindings::net) {
+    // SAFETY: `init` has made the files; nobody else uses the field.
+    unsafe { (*state(net)).files = None };
+    config(net).disable();
+    on_switch(net);
 }
 
 /// A namespace ends.
 ///
 /// # Safety
 ///
-/// Called by the kernel for a namespace for which `init` succeeded; no socket is left in it.
+/// Called by the kernel after `pre_exit`; no socket and no interface is left in the namespace, or
+/// the notifiers are gone.
 unsafe extern "C" fn exit(net: *mut bindings::net) {
     let state = state(net);
-    // SAFETY: `init` registered the table and prepared the work of this namespace.
+    // SAFETY: `init` made all of this, and nobody else knows the namespace any more.
     unsafe {
-        bindings::unregister_net_sysctl_table((*state).header);
-        drop(KBox::from_raw((*state).table));
-        (*state).header = null_mut();
-        (*state).table = null_mut();
-        (*state).enabled = 0;
-        count_enabled(state);
+        free(state);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).work));
         (*state).incoming.serve(&INCOMING, net);
         (*state).outgoing.serve(&OUTGOING, net);
@@ -318,6 +330,7 @@ impl Registration {
             OPERATIONS.id = addr_of_mut!(NET_ID);
             to_result(bindings::register_pernet_subsys(addr_of_mut!(OPERATIONS)))?;
         }
+        COMPLETE.store(true, Ordering::Release);
         Ok(Self)
     }
 }

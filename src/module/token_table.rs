@@ -56,18 +56,24 @@ pub(crate) unsafe fn init() {
     }
 }
 
+/// Runs `work` on the chains of `shard`, under its lock.
+fn with_chains<R>(shard: &Shard, work: impl FnOnce(&mut [*mut Connection; CHAINS]) -> R) -> R {
+    // SAFETY: `init` has prepared the lock.
+    unsafe { bindings::mptcp_shim_spin_lock_bh(shard.lock.get()) };
+    // SAFETY: The lock is held until the chains are no longer used.
+    let result = work(unsafe { &mut *shard.chains.get() });
+    // SAFETY: Taken above.
+    unsafe { bindings::mptcp_shim_spin_unlock_bh(shard.lock.get()) };
+    result
+}
+
 /// Runs `work` on the head of the chain of `connection`, under the shard's lock.
 fn with_chain<R>(connection: &Connection, work: impl FnOnce(&mut *mut Connection) -> R) -> R {
     // CAST: On all supported machines `usize` has at least 32 bits.
     let token = connection.token().get() as usize;
-    let shard = &TABLE.0[token % SHARDS];
-    // SAFETY: `init` has prepared the lock.
-    unsafe { bindings::mptcp_shim_spin_lock_bh(shard.lock.get()) };
-    // SAFETY: The lock is held until the chain is no longer used.
-    let result = work(unsafe { &mut (*shard.chains.get())[token / SHARDS % CHAINS] });
-    // SAFETY: Taken above.
-    unsafe { bindings::mptcp_shim_spin_unlock_bh(shard.lock.get()) };
-    result
+    with_chains(&TABLE.0[token % SHARDS], |chains| {
+        work(&mut chains[token / SHARDS % CHAINS])
+    })
 }
 
 /// Adds `connection`.
@@ -109,4 +115,28 @@ pub(crate) fn remove(connection: &Connection) {
             }
         }
     });
+}
+
+/// Calls `each` with every connection of `net`.
+///
+/// # Locking
+///
+/// The lock of the connection's chain is held during the call: the connection has a reference as
+/// long as it is in a chain, so `each` may take another one. One pass over all chains, shard by
+/// shard.
+pub(crate) fn for_each_in(net: *mut bindings::net, mut each: impl FnMut(&Connection)) {
+    for shard in &TABLE.0 {
+        with_chains(shard, |chains| {
+            for head in chains {
+                let mut next = *head;
+                // SAFETY: Connections in a chain are alive: they leave it before they are freed.
+                while let Some(connection) = unsafe { next.as_ref() } {
+                    if connection.msk().net() == net {
+                        each(connection);
+                    }
+                    next = connection.next_by_token.load(Ordering::Relaxed);
+                }
+            }
+        });
+    }
 }

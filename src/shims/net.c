@@ -39,6 +39,11 @@ void mptcp_shim_set_argument3(struct pt_regs *regs, unsigned long value)
 #endif
 }
 
+unsigned long mptcp_shim_argument(struct pt_regs *regs, unsigned int n)
+{
+	return regs_get_kernel_argument(regs, n);
+}
+
 void mptcp_shim_arguments(struct pt_regs *regs, u32 (*arguments)[3])
 {
 	(*arguments)[0] = regs_get_kernel_argument(regs, 0);
@@ -115,4 +120,10 @@ void mptcp_shim_init_delayed_work(struct delayed_work *work, work_func_t functio
 void mptcp_shim_mod_delayed_work(struct delayed_work *work, u32 delay_ms)
 {
 	mod_delayed_work(system_dfl_wq, work, msecs_to_jiffies(delay_ms));
+}
+
+/* Unlike the above, it leaves alone what is queued already. */
+void mptcp_shim_queue_delayed_work(struct delayed_work *work, u32 delay_ms)
+{
+	queue_delayed_work(system_dfl_wq, work, msecs_to_jiffies(delay_ms));
 }

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The settings of a namespace: the files of its sysctl directory `net.mptcp_rs`.
+//!
+//! Anyone who needs them takes a snapshot with [`of`], in any context and without a lock. When one
+//! changes, every connection of the namespace is told and looks again.
+//!
+//! C counterpart: net/mptcp/ctrl.c.
+
+use crate::bindings;
+use crate::connection::event;
+use crate::net;
+use crate::setting::{
+    Rule,
+    Setting,
+    Values, //
+};
+use crate::sysctl::{
+    Directory,
+    File, //
+};
+use crate::token_table;
+use kernel::prelude::*;
+use mptcp_proto::path_manager::{
+    self,
+    Limits,
+    Role, //
+};
+use mptcp_proto::scheduler;
+use mptcp_proto::time::Duration;
+
+/// The names of the path managers, in the order of `Kind::ALL`.
+const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
+    let mut names = [""; path_manager::Kind::ALL.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = path_manager::Kind::ALL[place].name();
+        place += 1;
+    }
+    names
+};
+
+/// The names of the schedulers, in the order of `Kind::ALL`.
+const SCHEDULERS: [&str; scheduler::Kind::ALL.len()] = {
+    let mut names = [""; scheduler::Kind::ALL.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = scheduler::Kind::ALL[place].name();
+        place += 1;
+    }
+    names
+};
+
+/// Makes the rule of a file in the namespace's directory; the default names come first in their lists.
+const fn rule(
+    name: &'static CStr,
+    values: Values,
+    default: u32,
+    on_change: fn(*mut bindings::net),
+) -> Rule {
+    Rule {
+        place: "",
+        name,
+        values,
+        default,
+        on_change,
+    }
+}
+
+/// Whether new sockets become ours.
+static ENABLED: Rule = rule(c"enabled", Values::Numbers(0, 1), 0, net::on_switch);
+/// Which subflows there are to be.
+static PATH_MANAGER: Rule = rule(
+    c"path_manager",
+    Values::Names(&PATH_MANAGERS),
+    0,
+    tell_connections,
+);
+/// Which subflow carries the next data.
+static SCHEDULER: Rule = rule(
+    c"scheduler",
+    Values::Names(&SCHEDULERS),
+    0,
+    tell_connections,
+);
+/// Subflows that `ndiffports` sets up, the first included.
+static NDIFFPORTS: Rule = rule(
+    c"ndiffports",
+    // CAST: A small number.
+    Values::Numbers(1, path_manager::Config::PORTS_MAX as u32),
+    2,
+    tell_connections,
+);
+/// Subflows of a connection, the first included.
+static SUBFLOWS_MAX: Rule = rule(
+    c"subflows_max",
+    // CAST: A small number.
+    Values::Numbers(1, path_manager::SUBFLOWS as u32),
+    8,
+    tell_connections,
+);
+/// Announced addresses of the peer that a connection takes in.
+static PEER_ADDRESSES_MAX: Rule = rule(
+    c"peer_addresses_max",
+    // CAST: A small number.
+    Values::Numbers(0, path_manager::PEERS as u32),
+    8,
+    tell_connections,
+);
+/// Seconds that a connection without a subflow waits for one.
+static CLOSE_TIMEOUT: Rule = rule(
+    c"close_timeout",
+    Values::Numbers(0, 3600),
+    60,
+    tell_connections,
+);
+
+/// The settings of one namespace.
+pub(crate) struct Config {
+    /// See [`ENABLED`].
+    enabled: Setting,
+    /// See [`PATH_MANAGER`].
+    path_manager: Setting,
+    /// See [`SCHEDULER`].
+    scheduler: Setting,
+    /// See [`NDIFFPORTS`].
+    ndiffports: Setting,
+    /// See [`SUBFLOWS_MAX`].
+    subflows_max: Setting,
+    /// See [`PEER_ADDRESSES_MAX`].
+    peer_addresses_max: Setting,
+    /// See [`CLOSE_TIMEOUT`].
+    close_timeout: Setting,
+}
+
+/// Files of the settings, and the two lists of names.
+pub(crate) type Files = Directory<9>;
+
+impl Config {
+    /// Makes the settings of `net`, all at their defaults.
+    pub(crate) const fn new(net: *mut bindings::net) -> Self {
+        Self {
+            enabled: Setting::new(&ENABLED, net),
+            path_manager: Setting::new(&PATH_MANAGER, net),
+            scheduler: Setting::new(&SCHEDULER, net),
+            ndiffports: Setting::new(&NDIFFPORTS, net),
+            subflows_max: Setting::new(&SUBFLOWS_MAX, net),
+            peer_addresses_max: Setting::new(&PEER_ADDRESSES_MAX, net),
+            close_timeout: Setting::new(&CLOSE_TIMEOUT, net),
+        }
+    }
+
+    /// Puts the files of the settings into the tree of `net`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// `net` and the settings outlive the files.
+    pub(crate) unsafe fn register(&self, net: *mut bindings::net) -> Result<Files> {
+        let files = [
+            self.enabled.file(),
+            self.path_manager.file(),
+            File::read_only(c"available_path_managers", &PATH_MANAGER.values),
+            self.scheduler.file(),
+            File::read_only(c"available_schedulers", &SCHEDULER.values),
+            self.ndiffports.file(),
+            self.subflows_max.file(),
+            self.peer_addresses_max.file(),
+            self.close_timeout.file(),
+        ];
+        // SAFETY: By the function's contract; the two lists are static.
+        unsafe { Directory::new(net, c"net/mptcp_rs", files) }
+    }
+
+    /// Lets new sockets be TCP's from now on.
+    pub(crate) fn disable(&self) {
+        self.enabled.set(0);
+    }
+
+    /// Whether new sockets become ours.
+    #[inline]
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.get() != 0
+    }
+}
+
+/// The settings that concern connections, at one moment.
+#[derive(Clone, Copy)]
+#[expect(dead_code, reason = "connections have one path so far")]
+pub(crate) struct Settings {
+    /// Which subflows there are to be.
+    pub(crate) path_manager: path_manager::Kind,
+    /// Which subflow carries the next data.
+    pub(crate) scheduler: scheduler::Kind,
+    /// Subflows that `ndiffports` sets up, the first included: 1..=8.
+    pub(crate) ndiffports: u8,
+    /// Subflows of a connection, the first included: 1..=16.
+    pub(crate) subflows_max: u8,
+    /// Announced addresses of the peer that a connection takes in: 0..=8.
+    pub(crate) peer_addresses_max: u8,
+    /// How long a connection without a subflow waits for one.
+    pub(crate) close_timeout: Duration,
+}
+
+/// Takes a snapshot of the settings of `net`.
+///
+/// # Context
+///
+/// Any; no lock is taken.
+#[expect(dead_code, reason = "connections have one path so far")]
+pub(crate) fn of(net: *const bindings::net) -> Settings {
+    let byte = |setting: &Setting| u8::try_from(setting.get()).unwrap_or(u8::MAX);
+    let config = net::config(net);
+    Settings {
+        path_manager: config.path_manager.choose(&path_manager::Kind::ALL),
+        scheduler: config.scheduler.choose(scheduler::Kind::ALL),
+        ndiffports: byte(&config.ndiffports),
+        subflows_max: byte(&config.subflows_max),
+        peer_addresses_max: byte(&config.peer_addresses_max),
+        close_timeout: Duration::from_secs(u64::from(config.close_timeout.get())),
+    }
+}
+
+impl Settings {
+    /// Returns how a connection is to manage its paths.
+    #[expect(dead_code, reason = "connections have one path so far")]
+    pub(crate) fn path_config(&self, role: Role) -> path_manager::Config {
+        path_manager::Config {
+            kind: self.path_manager,
+            ports: self.ndiffports,
+            limits: Limits {
+                subflows: self.subflows_max,
+                // The path manager counts the address of the first subflow, too.
+                peer_addresses: self.peer_addresses_max.saturating_add(1),
+                ..Limits::default()
+            },
+            ..path_manager::Config::new(role)
+        }
+    }
+}
+
+/// Lets every connection of `net` look at its paths again: an address or a setting has changed.
+///
+/// # Context
+///
+/// Process. One pass over the token table; each connection's worker does the rest.
+pub(crate) fn tell_connections(net: *mut bindings::net) {
+    token_table::for_each_in(net, |connection| connection.schedule(event::PATHS));
+}
