@@ -15,11 +15,11 @@ if [ $# = 0 ]; then
 	[ "$kernel_flavour" != debug ] || set -- "$@" 09
 fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.
-# The checkers cost a factor of ten: fewer repetitions, more time for each file.
+# The checkers cost a factor of ten: fewer repetitions, more time for each file and case.
 if [ "$kernel_flavour" = debug ]; then
-	amount="LIMIT=${LIMIT:-1800} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000}"
+	amount="LIMIT=${LIMIT:-1800} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000} DEADLINE=${DEADLINE:-60}"
 else
-	amount="${LIMIT:+LIMIT=$LIMIT }${RELOADS:+RELOADS=$RELOADS }${SIZES:+SIZES=$SIZES }${SEGMENTS:+SEGMENTS=$SEGMENTS}"
+	amount="${LIMIT:+LIMIT=$LIMIT }${RELOADS:+RELOADS=$RELOADS }${SIZES:+SIZES=$SIZES }${SEGMENTS:+SEGMENTS=$SEGMENTS }${DEADLINE:+DEADLINE=$DEADLINE}"
 fi
 settings=$("$project/scripts/setup.sh" "$kernel_flavour")
 release=

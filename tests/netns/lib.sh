@@ -505,14 +505,15 @@ transfers() {
 	new_taint || fail "transfers: a kernel warning" "$(kernel_trouble)"
 }
 
-# socket_calls CLIENT_ROLE SERVER_ROLE [PREFIX]: sockets.py between namespaces that have these roles.
+# socket_calls CLIENT_ROLE SERVER_ROLE [PREFIX]: sockets.py between namespaces that have these roles;
+# DEADLINE=N gives each case N seconds instead of ten.
 socket_calls() {
 	calls="${3-}$1→$2"
 	if ! pair_possible "$1" "$2"; then
 		skip "$calls socket calls" "this kernel has no MPTCP of its own"
 		return
 	fi
-	timeout -k 10 300 python3 "$here/sockets.py" --client "$(stands_for "$1")" --server "$(stands_for "$2")" \
+	timeout -k 10 $((30 * ${DEADLINE:-10})) python3 "$here/sockets.py" --client "$(stands_for "$1")" --server "$(stands_for "$2")" \
 		--name "$calls" 2>&1 | tee "$work/sockets" | tee -a "$work/tap"
 	grep -q '^# sockets complete' "$work/sockets" || fail "$calls sockets.py runs to its end" "$(tail -n 5 "$work/sockets")"
 	new_taint || fail "$calls socket calls: a kernel warning" "$(kernel_trouble)"

@@ -6,8 +6,9 @@
 
 ROLE is ours, in-tree or plain; lib.sh has already set the namespaces `client` and `server` up. One
 process plays both ends: a socket belongs to the namespace in which it is made. Each case has ten
-seconds. A case says what TCP does; `plain` to `plain` proves that it does. Cases that the kernel's own
-MPTCP is known to answer differently from TCP are skipped when the end concerned is in-tree.
+seconds, or DEADLINE from the environment. A case says what TCP does; `plain` to `plain` proves that it
+does. Cases that the kernel's own MPTCP is known to answer differently from TCP are skipped when the end
+concerned is in-tree.
 """
 import argparse
 import array
@@ -27,6 +28,7 @@ import traceback
 SO_TIMESTAMP = 29  # not in Python's socket module
 SERVER4, SERVER6 = os.environ.get("server4", "10.0.1.2"), os.environ.get("server6", "fd00:1::2")
 CLIENT4 = os.environ.get("client4", "10.0.1.1")
+DEADLINE = int(os.environ.get("DEADLINE", "10"))  # seconds for each case
 CASES = []
 ROLES = {}
 NAMESPACES = {}
@@ -37,7 +39,7 @@ class Deadline(Exception):
 
 
 def on_alarm(_signal, _frame):
-    raise Deadline("ten seconds have passed")
+    raise Deadline(f"{DEADLINE} seconds have passed")
 
 
 def case(function=None, *, not_in_tree=""):
@@ -109,7 +111,7 @@ def events(sock, wanted=select.POLLIN | select.POLLOUT | select.POLLRDHUP | sele
     return dict(poll.poll(timeout)).get(sock.fileno(), 0)
 
 
-def until_events(sock, mask, seconds=5):
+def until_events(sock, mask, seconds=DEADLINE / 2):
     """Waits until poll reports all of mask; returns what it reports."""
     end = time.monotonic() + seconds
     while (got := events(sock)) & mask != mask:
@@ -118,7 +120,7 @@ def until_events(sock, mask, seconds=5):
     return got
 
 
-def until(condition, what, seconds=5):
+def until(condition, what, seconds=DEADLINE / 2):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain until {what}"
@@ -1174,7 +1176,7 @@ def main():
         if any(ROLES[end] == "in-tree" for end in not_in_tree):
             print(f"ok - {text} # SKIP the kernel's own MPTCP differs from TCP here", flush=True)
             continue
-        signal.alarm(10)
+        signal.alarm(DEADLINE)
         try:
             function()
             signal.alarm(0)
