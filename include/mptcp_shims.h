@@ -114,7 +114,11 @@ void mptcp_shim_set_custom_sockopt(struct socket *sock);
 int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval, unsigned int optlen);
 
 /* tcp.c */
-void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *));
+void mptcp_shim_setup_timers(struct sock *sk, void (*retransmit)(struct timer_list *), void (*path)(struct timer_list *));
+void mptcp_shim_stop_timer(struct sock *sk);
+void mptcp_shim_start_path_timer(struct sock *sk, u32 timeout_us);
+struct sock *mptcp_shim_sk_from_path_timer(struct timer_list *timer);
+void mptcp_shim_probe(struct sock *sk);
 void mptcp_shim_stop_timers(struct sock *sk);
 bool mptcp_shim_timer_runs(const struct sock *sk);
 void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us);
@@ -130,12 +134,67 @@ u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
 bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);
 void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca);
 void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk);
+/* TCP's figures of a subflow; times in microseconds, amounts in bytes, the rate in bytes per second. */
+struct mptcp_path {
+	u64 delivery_rate;
+	u32 srtt_us;
+	u32 min_rtt_us;
+	u32 rttvar_us;
+	u32 cwnd;
+	u32 headroom;
+	u32 in_flight;
+	u32 unsent;
+	u32 idle_us;
+	u32 mss;
+	bool app_limited;
+};
+void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path);
+u64 mptcp_shim_now_us(void);
+u32 mptcp_shim_patience_us(const struct sock *sk);
+bool mptcp_shim_is_silent(const struct sock *sk);
+u64 mptcp_shim_oldest_sent_us(const struct sock *sk);
+void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd);
+void mptcp_shim_leave_room(struct sock *sk, u16 space);
+void mptcp_shim_end_packet(struct sock *sk);
+void mptcp_shim_limit_rto(struct sock *sk);
 struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb, int family);
+
+/* join.c */
+struct mptcp_endpoint {
+	u8 address[16]; /* IPv4: the first four bytes */
+	u16 port; /* host order */
+	bool is_v6;
+};
+
+/* What a request for a further subflow remembers of its SYN, and what was answered. */
+struct mptcp_join {
+	u32 token;
+	u32 peer_nonce;
+	u32 local_nonce;
+	u8 peer_id;
+	u8 local_id;
+	bool peer_backup;
+	bool local_backup;
+};
+
+void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local, struct mptcp_endpoint *peer);
+int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock);
+void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk);
+int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *local, const struct mptcp_endpoint *peer, int ifindex);
+struct sock *mptcp_shim_disown(struct socket *sock);
+int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *), struct socket **sock);
+struct sock *mptcp_shim_take_child(struct socket *sock);
+void mptcp_shim_release_socket(struct socket *sock);
+void mptcp_shim_steer(struct sk_buff *skb, struct sock *listener);
+void mptcp_shim_send_reset(struct sk_buff *skb, int family);
+bool mptcp_shim_save_join(struct request_sock *req, const struct mptcp_join *join);
+bool mptcp_shim_saved_join(const struct request_sock *req, struct mptcp_join *join);
+bool mptcp_shim_take_join(struct sock *child, struct mptcp_join *join);
 
 /* request.c */
 struct request_sock *mptcp_shim_request_from_sock(struct sock *sk);
-void mptcp_shim_set_pending_terms(u8 terms);
-u8 mptcp_shim_pending_terms(void);
+void mptcp_shim_set_pending(const void *pending);
+const void *mptcp_shim_pending(void);
 void mptcp_shim_fix_ip_header(struct sk_buff *skb, int family);
 u32 mptcp_shim_request_isn(const struct request_sock *req);
 u8 mptcp_shim_request_repetitions(const struct request_sock *req);

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs in the guest: all test files of tests/netns, or those whose names start with a word given
-# (`test-guest.sh 02 06`), one after another. Shows their TAP, keeps it in /out/tests, and ends with
+# (`test-guest.sh 02 06`), one after another. Shows their TAP, keeps it in RESULTS (/out/tests), and ends with
 # `N passed, N failed, N skipped`; exits non-zero when anything failed.
 set -eu
 tests=$(CDPATH='' cd -- "$(dirname -- "$0")/../tests/netns" && pwd)
-results=/out/tests
+results=${RESULTS:-/out/tests}
 limit=${LIMIT:-600}
 rm -rf "$results"
 mkdir -p "$results"

@@ -10,8 +10,8 @@ set -eu
 need_root
 kernel_flavour=${KERNEL:-stock}
 if [ $# = 0 ]; then
-	# 03-impaired takes long on a slow machine, 09-kunit needs KUnit: they run when they are named.
-	set -- 01 02 04 05 06 07 08 11
+	# 03-impaired and 12-rates take long on a slow machine, 09-kunit needs KUnit: they run when they are named.
+	set -- 01 02 04 05 06 07 08 10 11
 	[ "$kernel_flavour" != debug ] || set -- "$@" 09
 fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.
@@ -55,17 +55,22 @@ host_tests() {
 }
 [ "$kernel_flavour" = debug ] || host_tests
 
-say "building the module"
-if "$project/scripts/build.sh" "$kernel_flavour"; then
-	add 1 0 0
-	say "guest tests on kernel $release"
+# guest_tests LOG GUEST_OPTION... -- ASSIGNMENT... -- NAME...: those tests in a guest of that kind.
+guest_tests() {
+	guest_log=$out/$1 guest_options='' guest_environment=''
+	shift
+	while [ "$1" != -- ]; do guest_options="$guest_options $1" && shift; done
+	shift
+	while [ "$1" != -- ]; do guest_environment="$guest_environment $1" && shift; done
+	shift
 	# shellcheck disable=SC2015 # both branches only write the status
 	{
-		# shellcheck disable=SC2086 # assignments, one a word
-		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 5400 env OURS="${OURS:-module}" $amount \
-			sh scripts/test-guest.sh "$@" 2>&1 && echo 0 >"$out/guest.status" || echo $? >"$out/guest.status"
-	} | tr -d '\r' | tee "$out/guest-tests.log"
-	total=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped.*/\1 \2 \3/p' "$out/guest-tests.log" | tail -n 1)
+		# shellcheck disable=SC2086 # options and assignments, one a word
+		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 5400 $guest_options env OURS="${OURS:-module}" $amount \
+			$guest_environment sh scripts/test-guest.sh "$@" 2>&1 && echo 0 >"$out/guest.status" ||
+			echo $? >"$out/guest.status"
+	} | tr -d '\r' | tee "$guest_log"
+	total=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped.*/\1 \2 \3/p' "$guest_log" | tail -n 1)
 	# shellcheck disable=SC2086 # three words
 	add ${total:-0 0 0}
 	if [ "$(cat "$out/guest.status")" != 0 ] && { [ -z "$total" ] || [ "$(echo "$total" | cut -d' ' -f2)" = 0 ]; }; then
@@ -73,6 +78,26 @@ if "$project/scripts/build.sh" "$kernel_flavour"; then
 		add 0 1 0
 	fi
 	rm "$out/guest.status"
+}
+
+say "building the module"
+if "$project/scripts/build.sh" "$kernel_flavour"; then
+	add 1 0 0
+	# What happens on several paths, and how fast, repeats in virtual time only.
+	real='' virtual=''
+	for name in "$@"; do
+		case $name in 10* | 12*) virtual="$virtual $name" ;; *) real="$real $name" ;; esac
+	done
+	# shellcheck disable=SC2086 # one word for each test
+	if [ -n "$real" ]; then
+		say "guest tests on kernel $release"
+		guest_tests guest-tests.log -- -- $real
+	fi
+	# shellcheck disable=SC2086
+	if [ -n "$virtual" ]; then
+		say "guest tests on kernel $release, in virtual time"
+		guest_tests guest-tests-virtual.log -t -- VIRTUAL=1 RESULTS=/out/tests-virtual -- $virtual
+	fi
 else
 	echo "not ok - the module does not build"
 	add 0 1 0

@@ -260,11 +260,13 @@ pub(crate) fn snapshot(net: *const bindings::net, to: &mut [Local; LOCALS]) -> (
     })
 }
 
-/// How often the table of `net` has changed, wrapping: whoever has the same number has the same
-/// addresses. No lock is taken.
-#[expect(dead_code, reason = "connections have one path so far")]
-pub(crate) fn generation(net: *const bindings::net) -> u32 {
-    net::addresses(net).generation.load(Ordering::Acquire)
+/// How many local addresses `net` has.
+///
+/// # Context
+///
+/// Any but hard interrupts.
+pub(crate) fn count(net: *const bindings::net) -> usize {
+    net::addresses(net).with_table(|table| table.count)
 }
 
 /// What is known of the interface that has the local address; IPv4 addresses as such, not mapped.
@@ -272,7 +274,6 @@ pub(crate) fn generation(net: *const bindings::net) -> u32 {
 /// # Context
 ///
 /// Any but hard interrupts.
-#[expect(dead_code, reason = "connections have one path so far")]
 pub(crate) fn find(net: *const bindings::net, address: Address) -> Option<path_manager::Interface> {
     net::addresses(net).with_table(|table| {
         let mut known = table.known().iter();

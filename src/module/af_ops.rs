@@ -11,9 +11,12 @@
 
 use crate::bindings;
 use crate::handshake;
+use crate::join;
+use crate::join_listener;
 use crate::net;
 use crate::options_hook;
 use crate::proto_ops;
+use crate::request;
 use crate::segment::{
     self,
     Holds, //
@@ -255,6 +258,9 @@ fn may_cache_route(ssk: Sock, packet: Skb) -> bool {
         handshake::on_established(ssk, packet);
         return subflow::of(ssk).is_none() || net::sees_incoming(ssk);
     };
+    if subflow.is_joined() {
+        join::on_syn_ack(ssk, subflow, packet);
+    }
     if net::sees_incoming(ssk) {
         return true;
     }
@@ -280,7 +286,11 @@ unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::s
         return 0;
     };
     // SAFETY: The original function with the arguments that it was meant to get.
-    handshake::while_answering(packet, || unsafe { function(sk, skb) })
+    let answer = || unsafe { function(sk, skb) };
+    if join_listener::is_ours(listener) {
+        return join::while_answering(listener.net(), packet, listener.family(), answer);
+    }
+    handshake::while_answering(packet, answer)
 }
 
 /// The third ACK has arrived: the child is born.
@@ -320,7 +330,14 @@ unsafe extern "C" fn syn_recv_sock(
         let owned = unsafe { *own_request };
         // A child of IPv4 on an IPv6 listener got its table from TCP, all others from the listener.
         unhook(child);
-        if owned {
+        // SAFETY: `request` is the request that the child was made from.
+        if unsafe { request::is_join(request) } {
+            if owned {
+                // SAFETY: As above.
+                let local_isn = unsafe { bindings::mptcp_shim_request_isn(request) };
+                join::on_third_ack(child, packet, child.family_of_packets(), local_isn);
+            }
+        } else if owned {
             // SAFETY: `request` is the request that the child was made from.
             unsafe { handshake::on_third_ack(child, packet, request) };
         }

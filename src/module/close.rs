@@ -8,24 +8,24 @@
 //!
 //! RFC 8684, Section 3.3.3. C counterpart: `__mptcp_close` in net/mptcp/protocol.c.
 
+use crate::answer::answer;
 use crate::bindings;
-use crate::connection::{
-    event,
-    Connection, //
-};
+use crate::connection::Connection;
+use crate::event;
 use crate::locks::{
     DataLock,
     Owned, //
 };
 use crate::proto_ops;
-use crate::segment;
+use crate::push;
 use crate::skb::Queue;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
     ResetOption, //
 };
-use crate::tx;
+use crate::subflows::Removed;
+use crate::worker::arm_timer;
 use mptcp_proto::connection::{
     ShutdownOutcome,
     State, //
@@ -82,7 +82,7 @@ pub(crate) fn finish_events(data: &mut DataLock<'_>, events: u32) {
 /// Frees what the peer has acknowledged and lets the writer go on.
 fn free_acked(data: &mut DataLock<'_>, msk: Sock) {
     let una = data.proto.snd_una();
-    let sndbuf = data.connection().first_sndbuf();
+    let sndbuf = data.connection().subflow_sndbuf();
     // SAFETY: `on_release` is called by the only one who may use the queue now.
     let queue = unsafe { &mut *data.connection().queue.get() };
     let freed = queue.free_acked(una);
@@ -116,12 +116,6 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
     if peer_finished {
         msk.add_shutdown(bindings::RCV_SHUTDOWN);
     }
-    if data.connection().data_fin().is_some()
-        && data.proto.data_fin_to_send().is_none()
-        && !msk.flag(bindings::sock_flags_SOCK_DEAD)
-    {
-        data.connection().set_data_fin(None);
-    }
     if state != msk.state() {
         msk.set_state(state);
         msk.call_state_change();
@@ -131,13 +125,27 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
     }
 }
 
-/// No subflow carries the connection any more.
+/// A subflow has ended, or the connection has an error. The connection ends with its last subflow,
+/// unless another one may come.
 fn on_broken(connection: &Connection, msk: Sock) {
-    let first = connection.first();
-    let finished = first.state() == bindings::TCP_CLOSE || !connection.is_first_alive();
-    if msk.state() == bindings::TCP_CLOSE || !(finished || msk.error() != 0) {
+    let mut subflows = connection.subflows().iter();
+    let carried = subflows.any(|(_, ssk)| ssk.state() != bindings::TCP_CLOSE);
+    if msk.state() == bindings::TCP_CLOSE {
         return;
     }
+    if msk.error() == 0 && (carried || connection.waits_for_subflow()) {
+        connection.schedule(event::LOST);
+        return;
+    }
+    end_broken(connection, msk);
+}
+
+/// Ends a connection that nothing carries any more: with an error, unless the peer had finished.
+///
+/// # Locking
+///
+/// `msk` is owned, or the data lock is held and nobody owns it.
+pub(crate) fn end_broken(connection: &Connection, msk: Sock) {
     if msk.error() == 0 && msk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 == 0 {
         msk.set_error(bindings::ECONNRESET as i32);
     }
@@ -152,120 +160,6 @@ fn on_broken(connection: &Connection, msk: Sock) {
     }
 }
 
-/// What the worker does.
-pub(crate) fn run_events(owned: &mut Owned<'_>) -> Option<Sock> {
-    let connection = owned.connection();
-    let events = connection.take_events(event::WORK);
-    if events & event::TIMEOUT != 0 {
-        on_timeout(owned);
-    }
-    if events & event::ABORT != 0 && connection.is_adopted() {
-        return abort(owned);
-    }
-    if events & event::ANSWER != 0 {
-        answer(connection);
-    }
-    tx::push(owned, 0);
-    if events & (event::CLOSE | event::TIMEOUT) != 0
-        && connection.msk().flag(bindings::sock_flags_SOCK_DEAD)
-    {
-        return finish(owned);
-    }
-    None
-}
-
-/// Sends a Data ACK on the subflow.
-pub(crate) fn answer(connection: &Connection) {
-    let ssk = connection.first();
-    if connection.is_first_alive() {
-        ssk.lock(true);
-        if subflow::of(ssk).is_some() {
-            ssk.send_ack();
-        }
-        ssk.release();
-    }
-}
-
-/// The application has read: answers what has come, as TCP would.
-pub(crate) fn after_read(connection: &Connection) {
-    let unacked = connection.rcv_nxt().distance_from(connection.data_acked());
-    let ssk = connection.first();
-    let drained = connection.msk().receive_memory() == 0;
-    if unacked != 0
-        && connection.is_first_alive()
-        && ssk.owes_ack(unacked, drained)
-        && !segment::answer_at_once(ssk)
-    {
-        connection.schedule(event::ANSWER);
-    }
-}
-
-/// TCP's reader of the connection socket wants to answer what it has read, or to tell of room.
-///
-/// # Locking
-///
-/// `msk` is owned.
-pub(crate) fn on_read(connection: &Connection, msk: Sock) {
-    let rcv_nxt = connection.rcv_nxt();
-    let free = connection.free_space(0);
-    let window = connection.advertised();
-    if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, msk.mss()) {
-        answer(connection);
-    }
-}
-
-/// Arms the data-level retransmission timer when something is unacknowledged and it is not running.
-pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
-    let connection = owned.connection();
-    let msk = connection.msk();
-    // SAFETY: The timer was set up when the socket became a connection's.
-    if unsafe { bindings::mptcp_shim_timer_runs(msk.as_ptr()) } {
-        return;
-    }
-    let data = owned.data();
-    if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
-        return;
-    }
-    drop(data);
-    // SAFETY: The timer was set up when the socket became a connection's.
-    unsafe { bindings::mptcp_shim_start_timer(msk.as_ptr(), connection.retransmit_timeout()) };
-}
-
-/// The data-level retransmission timer has run out: repeats what no Data ACK has come for.
-fn on_timeout(owned: &mut Owned<'_>) {
-    let connection = owned.connection();
-    let ssk = connection.first();
-    let una = owned.data().proto.snd_una();
-    let progressed = connection.note_progress(una);
-    if !connection.is_first_alive() || connection.msk().state() == bindings::TCP_CLOSE {
-        return;
-    }
-    if !progressed {
-        // What TCP still has to deliver, TCP repeats by itself.
-        let delivered = ssk.snd_una() == ssk.write_seq();
-        if delivered && una.before(owned.queue().nxt()) && !connection.has_fallen_back() {
-            owned.queue().rewind(una);
-        }
-        if connection.data_fin().is_some() {
-            answer(connection);
-            if !owned.queue().has_unsent() {
-                finish_unproven(ssk);
-            }
-        }
-    }
-    arm_timer(owned);
-}
-
-/// A DATA_FIN has had no answer, and nothing has shown so far that the peer speaks MPTCP: sends the
-/// FIN too, which every peer answers. Without a DSS that answer is the fallback.
-fn finish_unproven(ssk: Sock) {
-    ssk.lock(true);
-    if subflow::of(ssk).is_some_and(|subflow| !subflow.is_proven()) {
-        proto_ops::shutdown_subflow(ssk);
-    }
-    ssk.release();
-}
-
 /// `shutdown(SHUT_WR)`: the DATA_FIN follows the data.
 pub(crate) fn shutdown_send(owned: &mut Owned<'_>) {
     let connection = owned.connection();
@@ -276,26 +170,26 @@ pub(crate) fn shutdown_send(owned: &mut Owned<'_>) {
         sync_state(&mut data, msk, false);
     }
     drop(data);
-    tx::push(owned, 0);
+    push::push(owned, 0);
     if !connection.has_fallen_back() {
         answer(connection);
     }
     arm_timer(owned);
 }
 
-/// `close()`: returns the subflow that the caller is to close once it no longer owns the socket.
-pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Option<Sock> {
+/// `close()`: returns the subflows that the caller is to close once it no longer owns the socket.
+pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Removed {
     let connection = owned.connection();
     let msk = connection.msk();
     let unread = drain(msk);
     msk.add_shutdown(bindings::SHUTDOWN_MASK);
-    let mut to_close = None;
+    let mut removed = Removed::none();
     if msk.state() != bindings::TCP_CLOSE {
         let lingers = msk.flag(bindings::sock_flags_SOCK_LINGER);
         // SAFETY: A plain read of an owned socket.
         let abortive = lingers && unsafe { (*msk.as_ptr()).sk_lingertime } == 0;
         if unread || abortive {
-            to_close = abort(owned);
+            removed = abort(owned);
         } else {
             let mut data = owned.data();
             let outcome = data.proto.shutdown_send();
@@ -304,7 +198,7 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Opti
                 sync_state(&mut data, msk, false);
             }
             drop(data);
-            tx::push(owned, 0);
+            push::push(owned, 0);
             if timeout > 0 {
                 let mut timeout = timeout;
                 let waiting =
@@ -319,15 +213,14 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Opti
     }
     // SAFETY: A live, owned socket.
     unsafe { bindings::mptcp_shim_sock_orphan(msk.as_ptr()) };
-    if connection.is_first_alive() {
-        let ssk = connection.first();
+    if let Some(ssk) = connection.subflows().get(0) {
         ssk.lock(true);
         // SAFETY: A live, owned socket.
         unsafe { bindings::mptcp_shim_sock_detach(ssk.as_ptr()) };
         ssk.release();
     }
-    let finished = finish(owned);
-    to_close.or(finished)
+    finish(owned, &mut removed);
+    removed
 }
 
 /// Frees what the application has not read; `true` when there was anything.
@@ -345,9 +238,9 @@ fn drain(msk: Sock) -> bool {
     unread
 }
 
-/// Ends an orphaned connection if it is time: returns the subflow to close, and destroys the
+/// Ends an orphaned connection if it is time: adds its subflows to those to close, and destroys the
 /// connection socket.
-fn finish(owned: &mut Owned<'_>) -> Option<Sock> {
+pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
     let msk = connection.msk();
     let data = owned.data();
@@ -357,50 +250,68 @@ fn finish(owned: &mut Owned<'_>) -> Option<Sock> {
         .outstanding()
         .saturating_sub(u64::from(data.proto.data_fin_to_send().is_some()));
     drop(data);
-    let over = msk.state() == bindings::TCP_CLOSE || !connection.is_first_alive();
+    let over = msk.state() == bindings::TCP_CLOSE || connection.subflows().count() == 0;
     if !over && outstanding != 0 {
         if connection.stalled_for() >= ORPHAN_TIMEOUT {
-            return abort(owned);
+            abort_into(owned, removed);
+        } else {
+            arm_timer(owned);
         }
-        arm_timer(owned);
-        return None;
+        return;
     }
-    let to_close = connection.take_first().then_some(connection.first());
-    if let Some(ssk) = to_close {
-        ssk.lock(true);
+    remove_all(owned, removed, |ssk| {
         // SAFETY: A live, owned socket. A peer that has not finished needs our Data ACK of its
         // DATA_FIN, which TCP's time-wait socket cannot give: FIN-WAIT-2 keeps the whole socket.
         unsafe { (*ssk.tcp()).linger2 = bindings::mptcp_shim_two_time_waits() };
-        ssk.release();
-    }
+    });
     proto_ops::destroy(msk);
-    to_close
 }
 
-/// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits.
+/// Takes all subflows out of their slots, each after `prepare`, which owns it.
+fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Sock)) {
+    let connection = owned.connection();
+    for (slot, ssk) in connection.subflows().iter() {
+        let taken = {
+            let _data = owned.data();
+            connection.subflows().take(slot, ssk)
+        };
+        if taken {
+            ssk.lock(true);
+            prepare(ssk);
+            ssk.release();
+            removed.push(ssk);
+        }
+    }
+}
+
+/// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits; returns
+/// the subflows to close.
 ///
 /// RFC 8684, Section 3.5.
-pub(crate) fn abort(owned: &mut Owned<'_>) -> Option<Sock> {
+pub(crate) fn abort(owned: &mut Owned<'_>) -> Removed {
+    let mut removed = Removed::none();
+    abort_into(owned, &mut removed);
+    removed
+}
+
+/// See [`abort`].
+fn abort_into(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
     let msk = connection.msk();
     owned.data().proto.abort();
-    let to_close = connection.take_first().then_some(connection.first());
-    if let Some(ssk) = to_close {
-        ssk.lock(true);
+    remove_all(owned, removed, |ssk| {
         if let Some(subflow) = subflow::of(ssk) {
             subflow.set_reset_option(ResetOption::Fastclose);
         }
         // SAFETY: A live, owned socket: closing it now resets the connection.
         unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
-        ssk.release();
-    }
+    });
     if msk.state() != bindings::TCP_CLOSE {
         msk.set_state(bindings::TCP_CLOSE);
         msk.add_shutdown(bindings::SHUTDOWN_MASK);
         msk.call_state_change();
     }
-    if msk.flag(bindings::sock_flags_SOCK_DEAD) {
+    if msk.flag(bindings::sock_flags_SOCK_DEAD) || !connection.is_adopted() {
         proto_ops::destroy(msk);
     }
-    to_close
 }

@@ -8,7 +8,7 @@
 //! C counterpart: net/mptcp/ctrl.c.
 
 use crate::bindings;
-use crate::connection::event;
+use crate::event;
 use crate::net;
 use crate::setting::{
     Rule,
@@ -189,7 +189,6 @@ impl Config {
 
 /// The settings that concern connections, at one moment.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "connections have one path so far")]
 pub(crate) struct Settings {
     /// Which subflows there are to be.
     pub(crate) path_manager: path_manager::Kind,
@@ -210,7 +209,6 @@ pub(crate) struct Settings {
 /// # Context
 ///
 /// Any; no lock is taken.
-#[expect(dead_code, reason = "connections have one path so far")]
 pub(crate) fn of(net: *const bindings::net) -> Settings {
     let byte = |setting: &Setting| u8::try_from(setting.get()).unwrap_or(u8::MAX);
     let config = net::config(net);
@@ -226,7 +224,6 @@ pub(crate) fn of(net: *const bindings::net) -> Settings {
 
 impl Settings {
     /// Returns how a connection is to manage its paths.
-    #[expect(dead_code, reason = "connections have one path so far")]
     pub(crate) fn path_config(&self, role: Role) -> path_manager::Config {
         path_manager::Config {
             kind: self.path_manager,

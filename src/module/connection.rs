@@ -16,18 +16,22 @@
 //! Locking: see [`crate::locks`]. C counterpart: net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::config;
 use crate::crypto::KernelSha256;
+use crate::event;
 use crate::handshake::Agreement;
 use crate::locks::{
     Data,
-    DataLock,
-    Owned, //
+    DataLock, //
 };
+use crate::paths;
 use crate::proto_ops;
 use crate::send_queue::SendQueue;
 use crate::skb::Header;
 use crate::sock::Sock;
+use crate::subflows::Subflows;
 use crate::token_table;
+use crate::worker;
 use core::cell::UnsafeCell;
 use core::ptr::addr_of_mut;
 use core::sync::atomic::{
@@ -37,7 +41,6 @@ use core::sync::atomic::{
     AtomicU64,
     Ordering, //
 };
-use kernel::error::to_result;
 use kernel::prelude::*;
 use mptcp_proto::connection::{
     self,
@@ -45,46 +48,23 @@ use mptcp_proto::connection::{
 };
 use mptcp_proto::ids::{
     Key,
-    Token, //
+    Token,
+    TruncatedHmac, //
 };
-use mptcp_proto::keys;
+use mptcp_proto::keys::{
+    self,
+    add_addr_hmac,
+    SenderKeys, //
+};
+use mptcp_proto::options::AddAddr;
+use mptcp_proto::path_manager::SUBFLOWS;
+use mptcp_proto::scheduler::{
+    AnyScheduler,
+    Rescue, //
+};
 use mptcp_proto::seq::DataSeq;
+use mptcp_proto::time::Duration;
 use mptcp_proto::window::Advertised;
-
-/// What has happened while a process owned the connection socket, or what the worker is to do.
-pub(crate) mod event {
-    /// A Data ACK has passed data that can be freed.
-    pub(crate) const ACKED: u32 = 1;
-    /// The peer's window has grown.
-    pub(crate) const ROOM: u32 = 1 << 1;
-    /// The peer's DATA_FIN has been reached.
-    pub(crate) const PEER_FINISHED: u32 = 1 << 2;
-    /// A subflow is gone, or has been reset.
-    pub(crate) const BROKEN: u32 = 1 << 3;
-    /// The connection has to be reset.
-    pub(crate) const RESET: u32 = 1 << 4;
-    /// Data waits to be sent and there may be room now.
-    pub(crate) const PUSH: u32 = 1 << 5;
-    /// The data-level retransmission timer has run out.
-    pub(crate) const TIMEOUT: u32 = 1 << 6;
-    /// The application has closed; finish when all data is acknowledged.
-    pub(crate) const CLOSE: u32 = 1 << 7;
-    /// Reset the subflow with MP_FASTCLOSE.
-    pub(crate) const ABORT: u32 = 1 << 8;
-    /// A Data ACK is owed to the peer.
-    pub(crate) const ANSWER: u32 = 1 << 9;
-    /// There is something to read; never stored.
-    pub(crate) const READABLE: u32 = 1 << 10;
-    /// Data came before its turn; never stored.
-    pub(crate) const OUT_OF_ORDER: u32 = 1 << 11;
-    /// The namespace's addresses or settings have changed.
-    pub(crate) const PATHS: u32 = 1 << 12;
-
-    /// What is done when a process lets go of the connection socket.
-    pub(crate) const ON_RELEASE: u32 = ACKED | ROOM | PEER_FINISHED | BROKEN | RESET;
-    /// What only the worker does, because it locks subflows.
-    pub(crate) const WORK: u32 = PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | PATHS;
-}
 
 /// State of one connection, allocated beside its socket.
 pub(crate) struct Connection {
@@ -92,8 +72,8 @@ pub(crate) struct Connection {
     msk: Sock,
     /// The first subflow's socket; the connection owns a reference that keeps its memory.
     first: Sock,
-    /// Whether the first subflow still carries the connection.
-    first_alive: AtomicBool,
+    /// The subflows that carry the connection.
+    subflows: Subflows,
     /// Whether the application holds the connection socket, and TCP's first reference with it.
     adopted: AtomicBool,
     /// Whether the application's hold has ended.
@@ -110,6 +90,12 @@ pub(crate) struct Connection {
     local_key: Key,
     /// The peer's initial data sequence number.
     peer_idsn: DataSeq,
+    /// The peer's token, which our joins must name.
+    peer_token: Token,
+    /// Whether we have opened the connection.
+    client: bool,
+    /// Whether the peer accepts more subflows at the address and port of the first.
+    initial_joinable: bool,
     /// Whether every mapping carries a checksum.
     checksum: bool,
     /// Whether the connection has fallen back: one subflow, no MPTCP options any more.
@@ -140,6 +126,14 @@ pub(crate) struct Connection {
     pub(crate) data: UnsafeCell<Data>,
     /// Protected by the ownership of the connection socket.
     pub(crate) queue: UnsafeCell<SendQueue>,
+    /// Which subflow gets the next data; protected by the ownership of the connection socket.
+    pub(crate) scheduler: UnsafeCell<AnyScheduler>,
+    /// What was sent again to get the connection going; protected like the scheduler.
+    pub(crate) rescue: UnsafeCell<Rescue>,
+    /// Whether data was handed over a second time.
+    reinjected: AtomicBool,
+    /// Whether the peer has shown that it is a host of this connection, so that it may join.
+    joinable: AtomicBool,
 }
 
 /// The connection of a connection socket.
@@ -169,7 +163,7 @@ impl Connection {
         header: &Header,
     ) -> Result<&'a Self> {
         let (token, local_idsn) = keys::token_and_idsn(agreement.local_key, &KernelSha256);
-        let (_, peer_idsn) = keys::token_and_idsn(agreement.peer_key, &KernelSha256);
+        let (peer_token, peer_idsn) = keys::token_and_idsn(agreement.peer_key, &KernelSha256);
         let mut data = connection::Connection::new(local_idsn, peer_idsn);
         let window = u32::from(header.window);
         // The window of a SYN-ACK is never scaled.
@@ -181,6 +175,7 @@ impl Connection {
         data.on_data_ack(data.snd_una(), window);
         let rcv_nxt = data.rcv_nxt();
         let queue = SendQueue::new(data.snd_nxt());
+        let settings = config::of(ssk.net());
         let msk = proto_ops::clone_for_connection(ssk)?;
         // SAFETY: Zeroes are what INIT_WORK overwrites.
         let work = unsafe { core::mem::zeroed() };
@@ -188,7 +183,7 @@ impl Connection {
             Self {
                 msk,
                 first: ssk,
-                first_alive: AtomicBool::new(true),
+                subflows: Subflows::new(ssk),
                 adopted: AtomicBool::new(false),
                 abandoned: AtomicBool::new(false),
                 // SAFETY: A plain read of the live clone.
@@ -198,6 +193,9 @@ impl Connection {
                 peer_key: agreement.peer_key,
                 local_key: agreement.local_key,
                 peer_idsn,
+                peer_token,
+                client: agreement.client.is_some(),
+                initial_joinable: !agreement.no_joins,
                 checksum: agreement.checksum,
                 fallen_back: AtomicBool::new(false),
                 rcv_nxt: AtomicU64::new(rcv_nxt.get()),
@@ -213,6 +211,10 @@ impl Connection {
                 work: UnsafeCell::new(work),
                 data: UnsafeCell::new(Data::new(data)),
                 queue: UnsafeCell::new(queue),
+                scheduler: UnsafeCell::new(AnyScheduler::new(settings.scheduler)),
+                rescue: UnsafeCell::new(Rescue::new()),
+                reinjected: AtomicBool::new(false),
+                joinable: AtomicBool::new(agreement.client.is_none()),
             },
             GFP_ATOMIC,
         );
@@ -224,12 +226,22 @@ impl Connection {
         // SAFETY: Fresh from `into_raw`; freed by the destructor of `msk`, installed next.
         let connection = unsafe { &*raw };
         // SAFETY: The work's memory is the connection's.
-        unsafe { bindings::mptcp_shim_init_work(connection.work.get(), Some(work_function)) };
+        unsafe {
+            bindings::mptcp_shim_init_work(connection.work.get(), Some(worker::work_function))
+        };
         // Keeps the memory of the first subflow until the connection socket is gone: a system call
         // that began on the subflow may still use it.
         ssk.hold();
         // SAFETY: The clone is nobody else's yet.
-        unsafe { proto_ops::become_connection(msk, raw.cast(), destruct, retransmit_timer) };
+        unsafe {
+            proto_ops::become_connection(
+                msk,
+                raw.cast(),
+                destruct,
+                worker::retransmit_timer,
+                worker::path_timer,
+            )
+        };
         connection.write_tcp_view(local_idsn.advance(1), rcv_nxt);
         if token_table::insert(connection).is_err() {
             connection.abandon();
@@ -257,27 +269,80 @@ impl Connection {
         }
     }
 
+    /// The connection whose worker runs.
+    ///
+    /// # Safety
+    ///
+    /// `work` is that of a connection of which the caller has a reference.
+    pub(crate) unsafe fn of_work<'a>(work: *mut bindings::work_struct) -> &'a Self {
+        // SAFETY: By the function's contract `work` lies in a live connection.
+        unsafe {
+            &*work
+                .byte_sub(core::mem::offset_of!(Self, work))
+                .cast::<Self>()
+        }
+    }
+
     /// The connection socket.
     #[inline]
     pub(crate) fn msk(&self) -> Sock {
         self.msk
     }
 
-    /// The first subflow's socket; it carries the connection while [`Self::is_first_alive`].
+    /// The first subflow's socket, whose memory is there as long as the connection, though it may no
+    /// longer carry it.
     #[inline]
     pub(crate) fn first(&self) -> Sock {
         self.first
     }
 
-    /// Whether the first subflow still carries the connection.
+    /// The subflows that carry the connection.
     #[inline]
-    pub(crate) fn is_first_alive(&self) -> bool {
-        self.first_alive.load(Ordering::Acquire)
+    pub(crate) fn subflows(&self) -> &Subflows {
+        &self.subflows
+    }
+
+    /// Those of the subflows that are `wanted`, each with a reference for the caller.
+    ///
+    /// # Locking
+    ///
+    /// Takes the data lock.
+    pub(crate) fn hold_subflows(&self, wanted: impl Fn(Sock) -> bool) -> [Option<Sock>; SUBFLOWS] {
+        let mut held = [None; SUBFLOWS];
+        let _data = DataLock::take(self);
+        let all = self.subflows.iter().filter(|(_, ssk)| wanted(*ssk));
+        for (place, (_, ssk)) in held.iter_mut().zip(all) {
+            ssk.hold();
+            *place = Some(ssk);
+        }
+        held
+    }
+
+    /// The first subflow, if no other carries the connection: it may be used without a lock.
+    #[inline]
+    pub(crate) fn only_first(&self) -> Option<Sock> {
+        let alone = self.subflows.count() == 1 && self.subflows.get(0) == Some(self.first);
+        alone.then_some(self.first)
     }
 
     /// Our token.
     pub(crate) fn token(&self) -> Token {
         self.token
+    }
+
+    /// The peer's token.
+    pub(crate) fn peer_token(&self) -> Token {
+        self.peer_token
+    }
+
+    /// Whether we have opened the connection.
+    pub(crate) fn is_client(&self) -> bool {
+        self.client
+    }
+
+    /// Whether the peer accepts more subflows at the address and port of the first.
+    pub(crate) fn is_initial_joinable(&self) -> bool {
+        self.initial_joinable
     }
 
     /// The peer's key.
@@ -299,6 +364,47 @@ impl Connection {
     #[inline]
     pub(crate) fn uses_checksum(&self) -> bool {
         self.checksum
+    }
+
+    /// Whether data was handed over a second time, so that the bytes of a subflow are no longer
+    /// those of the stream.
+    pub(crate) fn has_reinjected(&self) -> bool {
+        self.reinjected.load(Ordering::Relaxed)
+    }
+
+    /// Notes that data is handed over a second time.
+    pub(crate) fn set_reinjected(&self) {
+        self.reinjected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether further subflows can join.
+    #[inline]
+    pub(crate) fn is_joinable(&self) -> bool {
+        self.joinable.load(Ordering::Relaxed) && !self.has_fallen_back()
+    }
+
+    /// The peer has shown that it speaks MPTCP: paths can be managed from now on.
+    ///
+    /// RFC 8684, Section 3.1.
+    pub(crate) fn on_fully_established(&self) {
+        if !self.joinable.swap(true, Ordering::Relaxed) {
+            self.begin_paths();
+        }
+    }
+
+    /// Lets the path manager begin, if it has anything to do.
+    pub(crate) fn begin_paths(&self) {
+        if paths::has_work(self) {
+            self.schedule(event::PATHS);
+        }
+    }
+
+    /// Whether the connection goes on without a subflow, in the hope that one will come.
+    pub(crate) fn waits_for_subflow(&self) -> bool {
+        self.is_joinable()
+            && self.is_adopted()
+            && !self.msk.flag(bindings::sock_flags_SOCK_DEAD)
+            && config::of(self.msk.net()).close_timeout != Duration::ZERO
     }
 
     /// Whether the connection has fallen back to TCP.
@@ -441,6 +547,11 @@ impl Connection {
         !self.abandoned.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether the hold has ended: nothing is to be done any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
     /// Frees what waits to be sent; the socket is being destroyed.
     pub(crate) fn free_queued(&self) {
         // SAFETY: Whoever destroys the socket is its last owner.
@@ -449,16 +560,43 @@ impl Connection {
         unsafe { bindings::mptcp_shim_sk_wmem_uncharge(self.msk.as_ptr(), freed as i32) };
     }
 
-    /// Send buffer of the first subflow, which TCP sizes, in bytes.
-    pub(crate) fn first_sndbuf(&self) -> i32 {
-        self.first.sndbuf()
+    /// Send buffers of the subflows, which TCP sizes, in bytes.
+    ///
+    /// # Locking
+    ///
+    /// As for [`Self::subflows`].
+    pub(crate) fn subflow_sndbuf(&self) -> i32 {
+        let all = self.subflows.iter();
+        all.fold(0, |sum, (_, ssk)| i32::saturating_add(sum, ssk.sndbuf()))
     }
 
-    /// Data-level retransmission timeout, in microseconds: twice the subflow's, so that TCP's own
-    /// retransmission comes first; doubled with every timeout without progress.
+    /// The largest retransmission timeout of the subflows, in microseconds, at most ten seconds; one
+    /// second when there is none.
+    ///
+    /// # Locking
+    ///
+    /// As for [`Self::subflows`].
+    pub(crate) fn subflow_rto(&self) -> u32 {
+        let all = self.subflows.iter().map(|(_, ssk)| ssk.rto_us());
+        all.max().unwrap_or(1_000_000).min(10_000_000)
+    }
+
+    /// Data-level retransmission timeout, in microseconds, doubled with every timeout without
+    /// progress. Twice the timeout of a single subflow, so that TCP's own retransmission comes first;
+    /// where another subflow can take over, no longer than an answer usually takes.
+    ///
+    /// # Locking
+    ///
+    /// As for [`Self::subflows`].
     pub(crate) fn retransmit_timeout(&self) -> u32 {
         let stalls = self.stalls.load(Ordering::Relaxed).min(6);
-        (self.first.rto_us().min(10_000_000) << 1) << stalls
+        let timeout = if self.subflows.count() > 1 {
+            let all = self.subflows.iter().map(|(_, ssk)| ssk.patience_us());
+            all.max().unwrap_or(0)
+        } else {
+            self.subflow_rto() << 1
+        };
+        timeout << stalls
     }
 
     /// Timeouts of the data-level retransmission timer since the last progress.
@@ -506,11 +644,11 @@ impl Connection {
         self.msk.call_write_space();
     }
 
-    /// Whether the application may write: what it writes goes to the subflow at once, so that the
-    /// subflow's room is the connection's. `wake` asks whether to wake a writer, which waits for
-    /// more room than it takes to go on.
+    /// Whether the application may write. What it writes goes to a single subflow at once, so that
+    /// the subflow's room is the connection's; before several it waits in the send buffer. `wake`
+    /// asks whether to wake a writer, which waits for more room than it takes to go on.
     pub(crate) fn has_room(&self, wake: kernel::ffi::c_int) -> bool {
-        !self.is_first_alive() || self.first.has_room(wake)
+        self.only_first().is_none_or(|first| first.has_room(wake))
     }
 
     /// The TCP state of the subflow has changed, or an error has hit it.
@@ -519,6 +657,11 @@ impl Connection {
     ///
     /// `ssk` is owned.
     pub(crate) fn on_subflow_state(&self, ssk: Sock) {
+        if ssk.state() == bindings::TCP_CLOSE_WAIT && self.subflows.count() > 1 {
+            // Only this subflow is over, unless a DATA_FIN says more.
+            self.schedule(event::LOST);
+            return;
+        }
         if ssk.state() != bindings::TCP_CLOSE && ssk.error() == 0 && !self.has_fallen_back() {
             return;
         }
@@ -539,20 +682,44 @@ impl Connection {
             }
             self.raise(events);
         }
-        if ssk.error() != 0 && self.msk.state() != bindings::TCP_CLOSE {
+        let alone = self.subflows.count() <= 1 && !self.waits_for_subflow();
+        if ssk.error() != 0 && alone && self.msk.state() != bindings::TCP_CLOSE {
             self.msk.set_error(ssk.error());
         }
         data.publish(event::BROKEN);
     }
 
-    /// TCP is destroying the subflow's socket.
+    /// The code that proves an announcement to come from the peer.
+    ///
+    /// RFC 8684, Section 3.4.1.
+    pub(crate) fn peer_hmac(&self, option: &AddAddr) -> TruncatedHmac {
+        let keys = SenderKeys {
+            sender: self.peer_key,
+            receiver: self.local_key,
+        };
+        add_addr_hmac(keys, option.id, option.addr, option.port, &KernelSha256)
+    }
+
+    /// A subflow has stopped making progress, or begun again.
+    pub(crate) fn on_subflow_stale(&self, stale: bool) {
+        if self.subflows.count() > 1 {
+            self.schedule(if stale { event::LOST } else { event::PUSH });
+        }
+    }
+
+    /// TCP is destroying a subflow's socket: the connection has taken it out of its slot before, or
+    /// no application has ever held it, and with it the connection.
     pub(crate) fn on_subflow_gone(&self, ssk: Sock) {
-        let _ = ssk;
-        self.first_alive.store(false, Ordering::Release);
         let data = DataLock::take(self);
-        if !self.adopted.load(Ordering::Acquire) {
+        let taken = self.subflows.take(0, ssk);
+        if taken && !self.adopted.load(Ordering::Acquire) {
+            let alone = self.subflows.count() == 0;
             drop(data);
-            proto_ops::destroy(self.msk);
+            if alone {
+                proto_ops::destroy(self.msk);
+            } else {
+                self.schedule(event::GIVE_UP);
+            }
             return;
         }
         data.publish(event::BROKEN);
@@ -573,55 +740,13 @@ impl Connection {
 
     /// Gives up a connection whose subflow could not be made.
     pub(crate) fn abandon(&self) {
-        self.first_alive.store(false, Ordering::Release);
+        self.subflows.take(0, self.first);
         proto_ops::destroy(self.msk);
     }
 
     /// Forgets the token.
     pub(crate) fn forget_token(&self) {
         token_table::remove(self);
-    }
-
-    /// Marks the first subflow as given up: it no longer carries the connection.
-    ///
-    /// `true` for the one caller who is to close it.
-    pub(crate) fn take_first(&self) -> bool {
-        self.first_alive.swap(false, Ordering::AcqRel)
-    }
-}
-
-/// The worker: what needs to sleep or to lock subflows.
-///
-/// # Safety
-///
-/// Called by the workqueue with the `work` of a connection of which it has a reference.
-unsafe extern "C" fn work_function(work: *mut bindings::work_struct) {
-    // SAFETY: By the function's contract `work` lies in a live `Connection`.
-    let connection = unsafe {
-        &*work
-            .byte_sub(core::mem::offset_of!(Connection, work))
-            .cast::<Connection>()
-    };
-    let msk = connection.msk;
-    {
-        let to_close = crate::close::run_events(&mut Owned::take(connection));
-        proto_ops::close_subflow(to_close);
-    }
-    msk.put();
-}
-
-/// The data-level retransmission timer has run out.
-///
-/// # Safety
-///
-/// Called by the timer of a connection socket, which owns a reference.
-unsafe extern "C" fn retransmit_timer(timer: *mut bindings::timer_list) {
-    // SAFETY: By the function's contract.
-    let msk = unsafe { Sock::from_raw(bindings::mptcp_shim_sk_from_retransmit_timer(timer)) };
-    if let Some(msk) = msk {
-        // SAFETY: Only connection sockets have this timer function.
-        unsafe { of(msk) }.schedule(event::TIMEOUT);
-        msk.put();
     }
 }
 
@@ -647,29 +772,5 @@ unsafe extern "C" fn destruct(sk: *mut bindings::sock) {
     if let Some(original) = original {
         // SAFETY: The destructor that the clone had before ours.
         unsafe { original(sk) };
-    }
-}
-
-/// Where connections work, while it lives.
-pub(crate) struct Registration;
-
-impl Registration {
-    /// Makes the work queue.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: Module init runs once, before any connection exists.
-        to_result(unsafe { bindings::mptcp_shim_make_workqueue() })?;
-        Ok(Self)
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        // SAFETY: Made by `new`. No socket is left, or the module could not unload, but the worker
-        // that gave back the last reference may still be returning: this waits for it.
-        unsafe { bindings::mptcp_shim_destroy_workqueue() };
     }
 }

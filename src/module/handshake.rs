@@ -9,9 +9,17 @@
 //! RFC 8684, Section 3.1. C counterpart: net/mptcp/subflow.c.
 
 use crate::af_ops;
+use crate::attach;
 use crate::bindings;
 use crate::crypto;
-use crate::request;
+use crate::join::{
+    self,
+    mp_join, //
+};
+use crate::request::{
+    self,
+    Pending, //
+};
 use crate::skb::{
     Header,
     Skb,
@@ -19,7 +27,6 @@ use crate::skb::{
     SYN, //
 };
 use crate::sock::Sock;
-use crate::subflow;
 use mptcp_proto::handshake::{
     on_syn,
     Checksums,
@@ -43,11 +50,9 @@ use mptcp_proto::seq::{
 };
 
 /// What we offer and accept. A peer that requires DSS checksums gets plain TCP, as RFC 8684,
-/// Section 3.1 asks of a host that does not use them. Nobody is invited to join: a connection has one
-/// subflow.
+/// Section 3.1 asks of a host that does not use them.
 const POLICY: Policy = Policy {
     checksums: Checksums::Refused,
-    no_joins: true,
     ..Policy::DEFAULT
 };
 
@@ -59,6 +64,8 @@ pub(crate) struct Agreement {
     pub(crate) peer_key: mptcp_proto::ids::Key,
     /// Whether every mapping carries a checksum.
     pub(crate) checksum: bool,
+    /// Whether the peer refuses more subflows at the address and port of this one.
+    pub(crate) no_joins: bool,
     /// The client's state, which repeats MP_CAPABLE until the server has shown that it got it.
     pub(crate) client: Option<Client>,
     /// Our initial sequence number on the subflow.
@@ -125,19 +132,23 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
     };
     let mut client = Client::new(POLICY, crypto::random_key());
     if let SynAckOutcome::Established {
-        peer_key, checksum, ..
+        peer_key,
+        checksum,
+        no_joins,
+        ..
     } = client.on_syn_ack(Some(&option))
     {
         let agreement = Agreement {
             local_key: client.local_key(),
             peer_key,
             checksum,
+            no_joins,
             local_isn: header.ack_seq.wrapping_sub(1),
             peer_isn: header.seq,
             client: Some(client),
             first_data: None,
         };
-        if subflow::attach(ssk, &agreement, &header).is_ok() {
+        if attach::attach_first(ssk, &agreement, &header).is_ok() {
             return;
         }
     }
@@ -145,12 +156,20 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
 }
 
 /// Lets the kernel answer a SYN; the SYN-ACK that it sends meanwhile gets our answer.
+///
+/// A join with a token that is not ours is refused: with ours it would not have come here.
 pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> i32 {
-    let outcome = packet
-        .incoming()
-        .map(|(_, options)| on_syn(POLICY, mp_capable(options).as_ref()));
-    match outcome {
-        Some(SynOutcome::Answer(terms)) => request::with_pending(terms, answer),
+    let whole = packet;
+    let Some((_, options)) = packet.incoming() else {
+        return answer();
+    };
+    let capable = mp_capable(options);
+    if capable.is_none() && mp_join(options).is_some() {
+        join::refuse(whole, whole.family(), join::UNPROVED);
+        return 0;
+    }
+    match on_syn(POLICY, capable.as_ref()) {
+        SynOutcome::Answer(terms) => request::with_pending(Pending::Capable(terms), answer),
         _ => answer(),
     }
 }
@@ -220,11 +239,13 @@ pub(crate) unsafe fn on_third_ack(
         local_key,
         peer_key,
         checksum: terms.checksum,
+        // A server sets no subflows up, so it does not matter what the SYN said.
+        no_joins: true,
         client: None,
         local_isn,
         peer_isn: child.rcv_nxt().wrapping_sub(1),
         first_data,
     };
     // Without memory the child stays plain TCP; the client sees no DSS and falls back as well.
-    let _ = subflow::attach(child, &agreement, &header);
+    let _ = attach::attach_first(child, &agreement, &header);
 }

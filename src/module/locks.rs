@@ -16,10 +16,8 @@
 //! subflow, only takes the data lock. What softirq finds to do while a process owns the connection
 //! socket is left as an event, and `release_cb` sees to it before ownership ends.
 
-use crate::connection::{
-    event,
-    Connection, //
-};
+use crate::connection::Connection;
+use crate::event;
 use crate::out_of_order::OutOfOrder;
 use crate::send_queue::SendQueue;
 use core::marker::PhantomData;
@@ -27,8 +25,16 @@ use core::ops::{
     Deref,
     DerefMut, //
 };
+use kernel::prelude::*;
 use mptcp_proto::connection;
 use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::AddAddr;
+use mptcp_proto::path_manager::Paths;
+use mptcp_proto::scheduler::{
+    AnyScheduler,
+    Rescue,
+    Scheduler, //
+};
 use mptcp_proto::seq::SubflowSeq;
 
 /// What the data lock protects.
@@ -40,7 +46,14 @@ pub(crate) struct Data {
     /// A byte of the subflow and the data it carries: where the last bytes handed over began or, at
     /// first, where the stream does. Once fallen back, it says what the subflow's ACKs acknowledge.
     pub(crate) sent: Mapping,
+    /// The path manager's state, made when it has something to do.
+    pub(crate) paths: Option<KBox<Paths>>,
+    /// Announcements of the peer that are to be echoed.
+    pub(crate) echoes: [Option<AddAddr>; ECHOES],
 }
+
+/// Most announcements that wait for their echo; the peer repeats what got none.
+const ECHOES: usize = 4;
 
 impl Data {
     /// State of a new connection.
@@ -50,6 +63,8 @@ impl Data {
             proto,
             out_of_order: OutOfOrder::new(),
             sent,
+            paths: None,
+            echoes: [None; ECHOES],
         }
     }
 }
@@ -194,6 +209,26 @@ impl<'a> Owned<'a> {
     pub(crate) fn queue(&mut self) -> &mut SendQueue {
         // SAFETY: The socket is owned, and the guard lends out one reference at a time.
         unsafe { &mut *self.connection.queue.get() }
+    }
+
+    /// What chooses the subflow for the next data.
+    #[inline]
+    pub(crate) fn scheduler(&mut self) -> &mut AnyScheduler {
+        // SAFETY: As for `queue`.
+        unsafe { &mut *self.connection.scheduler.get() }
+    }
+
+    /// What finds a way out when a slow subflow blocks the connection.
+    #[inline]
+    pub(crate) fn rescue(&mut self) -> &mut Rescue {
+        // SAFETY: As for `queue`.
+        unsafe { &mut *self.connection.rescue.get() }
+    }
+
+    /// Whether every subflow is to carry all data.
+    #[inline]
+    pub(crate) fn duplicates(&mut self) -> bool {
+        self.scheduler().duplicates() && self.connection.subflows().count() > 1
     }
 }
 

@@ -8,14 +8,19 @@ use kernel::prelude::*;
 mod address_table;
 mod addresses;
 mod af_ops;
+mod answer;
+mod attach;
 mod bindings;
 mod close;
 mod config;
 mod connection;
 mod crypto;
 mod early;
+mod event;
 mod handshake;
 mod interfaces;
+mod join;
+mod join_listener;
 mod kprobe;
 #[cfg(CONFIG_KUNIT = "y")]
 mod kunit;
@@ -26,9 +31,13 @@ mod netfilter;
 mod notify;
 mod options_hook;
 mod out_of_order;
+mod paths;
 mod proto_ops;
+mod push;
+mod recovery;
 mod request;
 mod rx;
+mod schedule;
 mod segment;
 mod send_queue;
 mod setting;
@@ -36,10 +45,12 @@ mod skb;
 mod sock;
 mod sockopt;
 mod subflow;
+mod subflows;
 mod sysctl;
 mod token_table;
 mod transmit_map;
 mod tx;
+mod worker;
 
 module! {
     type: MptcpRs,
@@ -61,9 +72,9 @@ struct MptcpRs {
     /// The protocol number leads to our tables.
     _proto_ops: proto_ops::Registration,
     /// TCP sockets may be our subflows.
-    _subflow: subflow::Registration,
+    _subflow: attach::Registration,
     /// Connections have a worker.
-    _connection: connection::Registration,
+    _connection: worker::Registration,
 }
 
 impl kernel::Module for MptcpRs {
@@ -75,8 +86,8 @@ impl kernel::Module for MptcpRs {
             token_table::init();
             kprobe::init();
         }
-        let connection = connection::Registration::new()?;
-        let subflow = subflow::Registration::new()?;
+        let connection = worker::Registration::new()?;
+        let subflow = attach::Registration::new()?;
         let proto_ops = proto_ops::Registration::new()?;
         let kprobe = kprobe::Registration::new()?;
         let net = net::Registration::new()?;

@@ -18,6 +18,7 @@ use crate::config::{
     self,
     Config, //
 };
+use crate::join_listener::Listeners;
 use crate::kprobe;
 use crate::netfilter::{
     Hooks,
@@ -82,6 +83,12 @@ pub(crate) struct Net {
     outgoing: Demand,
     /// Serves the demands.
     work: bindings::delayed_work,
+    /// Whether subflows can join, for which SYN-ACKs are looked at.
+    joins: AtomicBool,
+    /// Subflows join through them.
+    listeners: Listeners,
+    /// Empties the listeners' queues.
+    joined: bindings::delayed_work,
 }
 
 /// Identifies our part of every namespace; set by the kernel at registration.
@@ -210,8 +217,44 @@ unsafe extern "C" fn serve(work: *mut bindings::work_struct) {
             .byte_sub(core::mem::offset_of!(Net, work))
             .cast::<Net>();
         (*net).incoming.serve(&INCOMING, (*net).net);
+        if (*net).incoming.registered.load(Ordering::Relaxed) {
+            // Joins need both hooks from now on: SYN-ACKs and resets are theirs too.
+            (*net).listeners.make((*net).net);
+            if !(*net).joins.swap(true, Ordering::Relaxed) {
+                (*net).outgoing.users.fetch_add(1, Ordering::AcqRel);
+            }
+        } else if (*net).joins.swap(false, Ordering::Relaxed) {
+            (*net).outgoing.users.fetch_sub(1, Ordering::AcqRel);
+        }
         (*net).outgoing.serve(&OUTGOING, (*net).net);
     }
+}
+
+/// Empties the queues of a namespace's listeners.
+///
+/// # Safety
+///
+/// Called by the workqueue with the `joined` work of a [`Net`].
+unsafe extern "C" fn take_joined(work: *mut bindings::work_struct) {
+    // SAFETY: By the function's contract; `delayed_work` begins with its `work_struct`.
+    unsafe {
+        let net = work
+            .byte_sub(core::mem::offset_of!(Net, joined))
+            .cast::<Net>();
+        (*net).listeners.empty();
+    }
+}
+
+/// The listeners of `net` through which subflows join.
+pub(crate) fn listeners<'a>(net: *const bindings::net) -> &'a Listeners {
+    // SAFETY: The caller's socket or packet keeps the namespace, and with it its state.
+    unsafe { &(*state(net)).listeners }
+}
+
+/// A subflow waits in the queue of a listener.
+pub(crate) fn on_joined(net: *const bindings::net) {
+    // SAFETY: `init` has prepared the work; `exit` cancels it.
+    unsafe { bindings::mptcp_shim_mod_delayed_work(addr_of_mut!((*state(net)).joined), 0) };
 }
 
 /// Lets the probes know what `net.mptcp_rs.enabled` is now.
@@ -249,6 +292,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
     unsafe {
         (*state).net = net;
         bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).work), Some(serve));
+        bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).joined), Some(take_joined));
         (*state).config = KBox::into_raw(config);
         (*state).addresses = KBox::into_raw(Pin::into_inner_unchecked(addresses));
         match register_files(net) {
@@ -311,7 +355,10 @@ unsafe extern "C" fn exit(net: *mut bindings::net) {
         free(state);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).work));
         (*state).incoming.serve(&INCOMING, net);
+        (*state).outgoing.users.store(0, Ordering::Relaxed);
         (*state).outgoing.serve(&OUTGOING, net);
+        bindings::cancel_delayed_work_sync(addr_of_mut!((*state).joined));
+        (*state).listeners.close();
     }
 }
 

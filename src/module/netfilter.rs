@@ -7,12 +7,24 @@
 
 use crate::bindings;
 use crate::handshake;
-use crate::request;
+use crate::join::{
+    self,
+    Fate, //
+};
+use crate::request::{
+    self,
+    Answer, //
+};
 use crate::segment::{
     self,
     Holds, //
 };
-use crate::skb::Skb;
+use crate::skb::{
+    Skb,
+    ACK,
+    RST,
+    SYN, //
+};
 use crate::sock::Sock;
 use crate::subflow;
 use core::cell::UnsafeCell;
@@ -128,19 +140,24 @@ unsafe extern "C" fn local_in(
 ) -> c_uint {
     // SAFETY: Netfilter hands the packet over for the duration of the call.
     if let Some(packet) = unsafe { Skb::from_raw(skb) } {
-        if packet.is_tcp(family(state)) {
-            on_incoming(packet, state);
+        if packet.is_tcp(family(state)) && on_incoming(packet, state) == Fate::Drop {
+            return bindings::NF_DROP;
         }
     }
     bindings::NF_ACCEPT
 }
 
 /// Hands an incoming segment to its subflow, if it has one of ours.
-fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) {
+fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
     let attached = packet.raw_sock();
     let (raw, referenced) = if attached.is_null() {
-        if packet.incoming().is_none() {
-            return;
+        let Some((header, _)) = packet.incoming() else {
+            return Fate::Pass;
+        };
+        if header.flags & (SYN | ACK | RST) == SYN {
+            // SAFETY: Netfilter passes the state of the call, and in it a live namespace.
+            let net = unsafe { (*state).net };
+            return join::on_syn(net, packet, family(state));
         }
         // SAFETY: Netfilter passes a live namespace; the TCP header is linear.
         let found = unsafe {
@@ -170,6 +187,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) {
             }
         }
     }
+    Fate::Pass
 }
 
 /// Whether `sk` is a TCP socket and neither a request nor a time-wait one.
@@ -201,36 +219,57 @@ unsafe extern "C" fn local_out(
     // any kind begins with `sock_common`.
     unsafe {
         let sk = (*skb).sk;
-        if !sk.is_null() && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV {
-            if let Some(packet) = Skb::from_raw(skb) {
-                on_syn_ack(packet, sk, family(state));
+        let is_request =
+            !sk.is_null() && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV;
+        if let Some(packet) = Skb::from_raw(skb) {
+            if is_request {
+                on_syn_ack(packet, sk, state);
+            } else if let Some(option) = request::pending_reset() {
+                if packet.is_tcp(family(state)) {
+                    add_option(packet, MptcpOption::MpTcprst(option), family(state));
+                }
             }
         }
     }
     bindings::NF_ACCEPT
 }
 
-/// A SYN-ACK leaves: MP_CAPABLE with our key when its SYN asked for it.
+/// A SYN-ACK leaves: MP_CAPABLE with our key, or MP_JOIN, when its SYN asked for it.
 ///
 /// # Safety
 ///
-/// `sk` is the request socket that the packet belongs to.
+/// `sk` is the request socket that the packet belongs to; `state` is that of the call.
 #[inline(never)]
-unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, family: u32) {
+unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const bindings::nf_hook_state) {
     // SAFETY: By the function's contract; the request is busy sending this very packet.
-    let Some(terms) = (unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) })
-    else {
-        return;
+    let answer = unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) };
+    let option = match answer {
+        Some(Answer::Capable(terms)) => {
+            let mut segment = packet;
+            let Some((header, _)) = segment.incoming() else {
+                return;
+            };
+            let [local, peer] = packet.addresses();
+            MptcpOption::MpCapable(handshake::syn_ack_option(terms, &header, [peer, local]))
+        }
+        Some(Answer::Join(join)) => {
+            // SAFETY: By the function's contract.
+            let net = unsafe { (*state).net };
+            let Some(option) = join::syn_ack_option(net, &join) else {
+                return;
+            };
+            MptcpOption::MpJoin(option)
+        }
+        None => return,
     };
-    let mut segment = packet;
+    add_option(packet, option, family(state));
+}
+
+/// Adds an option to a packet that has its IP header already.
+fn add_option(packet: Skb, option: MptcpOption<'_>, family: u32) {
     let below = packet.network_header_len();
-    let Some((header, _)) = segment.incoming() else {
-        return;
-    };
-    let [local, peer] = packet.addresses();
-    let option = handshake::syn_ack_option(terms, &header, [peer, local]);
     let mut bytes = [0; crate::skb::OPTIONS_MAX];
-    let option = MptcpOption::MpCapable(option).emit_padded(&mut bytes);
+    let option = option.emit_padded(&mut bytes);
     if let Some(option) = option.and_then(|len| bytes.get(..len)) {
         packet.grow_options(below, option);
         packet.fix_ip_header(family);

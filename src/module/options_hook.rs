@@ -7,16 +7,20 @@
 use crate::af_ops;
 use crate::connection::Connection;
 use crate::handshake;
+use crate::join;
 use crate::skb::{
     Header,
     Skb,
+    OPTIONS_MAX,
     RST,
     SYN, //
 };
 use crate::sock::Sock;
 use crate::subflow::{
     self,
+    Handshake,
     ResetOption,
+    Signal,
     Subflow, //
 };
 use mptcp_proto::handshake::Carrier;
@@ -29,12 +33,16 @@ use mptcp_proto::options::{
     Dss,
     DssMapping,
     MpFastclose,
-    MptcpOption, //
+    MptcpOption,
+    RemoveAddr, //
 };
 use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
 };
+
+/// Bytes of a DSS that only acknowledges.
+const ACK_LEN: usize = 12;
 
 /// Adds what MPTCP has to say to a segment that leaves.
 ///
@@ -57,6 +65,12 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         return;
     };
     let connection = subflow.connection();
+    if header.flags & SYN != 0 {
+        if let Some(option) = join::syn_option(connection, subflow) {
+            packet.add_option(ssk, &MptcpOption::MpJoin(option));
+        }
+        return;
+    }
     if connection.has_fallen_back() {
         // Without options the window is still the connection's: the subflow's own buffer is empty.
         if header.flags & RST == 0 {
@@ -68,6 +82,9 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         on_reset(connection, subflow)
     } else {
         announce_window(ssk, connection, packet);
+        if header.payload == 0 && add_signal(ssk, subflow, packet) == Room::None {
+            return;
+        }
         on_established(ssk, connection, subflow, &header, packet)
     };
     if let Some(option) = option {
@@ -87,11 +104,54 @@ fn on_syn(ssk: Sock, packet: Skb) {
 
 /// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow.
 fn on_reset(connection: &Connection, subflow: &Subflow) -> Option<MptcpOption<'static>> {
-    match subflow.reset_option() {
-        ResetOption::None => None,
-        ResetOption::Fastclose => Some(MptcpOption::MpFastclose(MpFastclose {
+    let fastclose = || {
+        MptcpOption::MpFastclose(MpFastclose {
             receiver_key: connection.peer_key(),
-        })),
+        })
+    };
+    match subflow.reset_option() {
+        // Closed by its listener before anybody accepted it: the connection ends with it.
+        ResetOption::None if !connection.is_adopted() => Some(fastclose()),
+        ResetOption::None => None,
+        ResetOption::Fastclose => Some(fastclose()),
+        ResetOption::Tcprst(option) => Some(MptcpOption::MpTcprst(option)),
+    }
+}
+
+/// Whether a segment has room for a DSS.
+#[derive(PartialEq, Eq)]
+enum Room {
+    /// It has.
+    Dss,
+    /// A signal has taken it.
+    None,
+}
+
+/// Adds to a segment without data what is to be said once, if there is anything.
+#[inline]
+fn add_signal(ssk: Sock, subflow: &Subflow, packet: Skb) -> Room {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    match unsafe { subflow.signal() }.take() {
+        None => Room::Dss,
+        Some(signal) => add_this_signal(ssk, signal, packet),
+    }
+}
+
+/// See [`add_signal`].
+#[cold]
+fn add_this_signal(ssk: Sock, signal: Signal, packet: Skb) -> Room {
+    match signal {
+        Signal::AddAddr(option) => packet.add_option(ssk, &MptcpOption::AddAddr(option)),
+        Signal::Prio(option) => packet.add_option(ssk, &MptcpOption::MpPrio(option)),
+        Signal::RemoveAddr(ids) => {
+            if let Some(option) = RemoveAddr::new(ids.as_bytes()) {
+                packet.add_option(ssk, &MptcpOption::RemoveAddr(option));
+            }
+        }
+    }
+    match packet.outgoing() {
+        Some((_, options)) if options.len() + ACK_LEN <= OPTIONS_MAX => Room::Dss,
+        _ => Room::None,
     }
 }
 
@@ -106,6 +166,9 @@ fn on_established(
 ) -> Option<MptcpOption<'static>> {
     let ssn = subflow.local_ssn(header.seq);
     let mapping = if header.payload > 0 {
+        if ssk.retransmits() > 0 && subflow.set_stale(true) {
+            connection.on_subflow_stale(true);
+        }
         let una = subflow.local_ssn(ssk.snd_una());
         // SAFETY: The subflow is owned while it transmits, and the reference ends here.
         let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
@@ -116,6 +179,9 @@ fn on_established(
     // A DATA_FIN that has to wait for nothing goes out at once; every other repetition is
     // MP_CAPABLE again, in case the third ACK was lost.
     let urgent = mapping.is_none() && connection.data_fin().is_some();
+    if subflow.is_joined() && !subflow.is_proven() {
+        return join::third_ack(subflow).map(MptcpOption::MpJoin);
+    }
     if !(subflow.is_proven() || urgent && connection.stalls() % 2 == 0) {
         if let Some(option) = third_ack(connection, subflow, header, mapping, packet) {
             return Some(option);
@@ -169,11 +235,10 @@ fn third_ack(
         Some(_) => Carrier::LaterData,
     };
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
-    let client = unsafe { subflow.client() };
-    client
-        .as_ref()?
-        .third_ack(carrier)
-        .map(MptcpOption::MpCapable)
+    let Handshake::Opened(client) = (unsafe { subflow.handshake() }) else {
+        return None;
+    };
+    client.third_ack(carrier).map(MptcpOption::MpCapable)
 }
 
 /// A mapping as the option has it.

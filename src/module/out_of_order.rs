@@ -9,6 +9,7 @@ use kernel::prelude::*;
 use mptcp_proto::seq::DataSeq;
 
 /// A run of data.
+#[derive(Clone, Copy)]
 pub(crate) struct Piece {
     /// Data sequence number of the first byte of data.
     pub(crate) dsn: DataSeq,
@@ -22,8 +23,10 @@ pub(crate) struct Piece {
 
 /// Data that came before its turn, in data sequence order.
 pub(crate) struct OutOfOrder {
-    /// The runs; they may overlap.
+    /// The runs, which may overlap; those before `first` are gone.
     pieces: KVec<Piece>,
+    /// Index of the first run.
+    first: usize,
     /// Memory of the buffers, in bytes.
     memory: u32,
 }
@@ -36,8 +39,15 @@ impl OutOfOrder {
     pub(crate) const fn new() -> Self {
         Self {
             pieces: KVec::new(),
+            first: 0,
             memory: 0,
         }
+    }
+
+    /// The runs.
+    #[inline]
+    fn waiting(&self) -> &[Piece] {
+        self.pieces.get(self.first..).unwrap_or_default()
     }
 
     /// Memory of the buffers, in bytes.
@@ -50,11 +60,17 @@ impl OutOfOrder {
     pub(crate) fn insert(&mut self, piece: Piece) -> Result<(), Skb> {
         let skb = piece.skb;
         let memory = skb.truesize();
-        let at = self
-            .pieces
-            .iter()
-            .rposition(|other| other.dsn.at_or_before(piece.dsn));
-        let at = at.map_or(0, |before| before + 1);
+        if self.first > 0 && self.pieces.len() == self.pieces.capacity() {
+            self.close_gap();
+        }
+        // What comes last mostly belongs last.
+        let behind_last = self.waiting().last();
+        let at = if behind_last.is_none_or(|last| last.dsn.at_or_before(piece.dsn)) {
+            self.pieces.len()
+        } else {
+            let before = |other: &Piece| other.dsn.at_or_before(piece.dsn);
+            self.first + self.waiting().partition_point(before)
+        };
         if self.pieces.reserve(1, GFP_ATOMIC).is_err()
             || self.pieces.insert_within_capacity(at, piece).is_err()
         {
@@ -66,18 +82,31 @@ impl OutOfOrder {
 
     /// Takes the first piece if its turn has come.
     pub(crate) fn take_due(&mut self, rcv_nxt: DataSeq) -> Option<Piece> {
-        if self.pieces.first()?.dsn.after(rcv_nxt) {
+        let piece = *self.waiting().first()?;
+        if piece.dsn.after(rcv_nxt) {
             return None;
         }
-        let piece = self.pieces.remove(0).ok()?;
+        self.first += 1;
+        if self.first == self.pieces.len() {
+            self.pieces.clear();
+            self.first = 0;
+        }
         self.memory = self.memory.saturating_sub(piece.skb.truesize());
         Some(piece)
+    }
+
+    /// Moves the runs to the front, where there is room.
+    fn close_gap(&mut self) {
+        let rest = self.waiting().len();
+        self.pieces.copy_within(self.first.., 0);
+        self.pieces.truncate(rest);
+        self.first = 0;
     }
 }
 
 impl Drop for OutOfOrder {
     fn drop(&mut self) {
-        for piece in &self.pieces {
+        for piece in self.waiting() {
             piece.skb.free();
         }
     }

@@ -8,6 +8,7 @@
 //! C counterpart: net/mptcp/protocol.c (`mptcp_prot`, `mptcp_stream_ops`).
 
 use crate::af_ops;
+use crate::answer;
 use crate::bindings;
 use crate::close;
 use crate::connection::{
@@ -19,10 +20,15 @@ use crate::locks::{
     DataLock,
     Owned, //
 };
+use crate::push;
 use crate::rx;
 use crate::skb::Skb;
 use crate::sock::Sock;
 use crate::sockopt;
+use crate::subflow::{
+    self,
+    hold, //
+};
 use crate::tx;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -179,7 +185,7 @@ mod connected {
                 connection.set_read_in_loop(false);
             }
             if result > 0 {
-                close::after_read(connection);
+                answer::after_read(connection);
             }
             result
         }
@@ -209,7 +215,7 @@ mod connected {
             let result = function(sock, position, pipe, len, flags);
             connection.set_read_in_loop(false);
             if result > 0 {
-                close::after_read(connection);
+                answer::after_read(connection);
             }
             result
         }
@@ -223,7 +229,7 @@ mod connected {
     pub(super) unsafe extern "C" fn splice_eof(sock: *mut bindings::socket) {
         // SAFETY: In a system call on a connection socket.
         if let Some(connection) = unsafe { sock_of(sock).map(|msk| connection::of(msk)) } {
-            tx::push(&mut Owned::take(connection), 0);
+            push::push(&mut Owned::take(connection), 0);
         }
     }
 
@@ -239,8 +245,8 @@ mod connected {
         };
         let msk = connection.msk();
         msk.hold();
-        let to_close = close::close(&mut Owned::take(connection), timeout);
-        close_subflow(to_close);
+        let removed = close::close(&mut Owned::take(connection), timeout);
+        removed.close();
         msk.put();
     }
 
@@ -271,9 +277,9 @@ mod connected {
         // SAFETY: As for `connection`; `__inet_stream_connect` owns the socket.
         unsafe {
             if let Some(connection) = connection(sk) {
-                let to_close = close::abort(&mut Owned::assume(connection));
+                let removed = close::abort(&mut Owned::assume(connection));
                 connection.msk().release();
-                close_subflow(to_close);
+                removed.close();
                 connection.msk().lock(false);
             }
         }
@@ -379,19 +385,30 @@ pub(crate) unsafe extern "C" fn connected_queue_xmit(
             skb.free();
         }
         if let Some(msk) = Sock::from_raw(sk) {
-            close::on_read(connection::of(msk), msk);
+            answer::on_read(connection::of(msk), msk);
         }
     }
     0
 }
 
 /// Closes a subflow that a connection has let go of, as an application would close a TCP socket.
-pub(crate) fn close_subflow(ssk: Option<Sock>) {
-    if let Some(ssk) = ssk {
-        // SAFETY: The caller took the subflow from its connection, and with it the reference that
-        // `tcp_close` gives back.
-        unsafe { bindings::tcp_close(ssk.as_ptr(), 0) };
+///
+/// # Context
+///
+/// Process; `ssk` is not owned.
+pub(crate) fn close_subflow(ssk: Sock) {
+    ssk.lock(false);
+    let queued =
+        subflow::of(ssk).is_some_and(|subflow| subflow.change_hold(hold::QUEUE, hold::DOOMED));
+    ssk.release();
+    if queued {
+        // Whoever takes it off the listener's queue closes it.
+        ssk.put();
+        return;
     }
+    // SAFETY: The caller took the subflow from its connection, and with it the reference that
+    // `tcp_close` gives back.
+    unsafe { bindings::tcp_close(ssk.as_ptr(), 0) };
 }
 
 /// Sends the FIN of a subflow whose connection has fallen back.
@@ -462,14 +479,15 @@ pub(crate) unsafe fn become_connection(
     msk: Sock,
     connection: *mut c_void,
     destruct: unsafe extern "C" fn(*mut bindings::sock),
-    timer: unsafe extern "C" fn(*mut bindings::timer_list),
+    retransmit_timer: unsafe extern "C" fn(*mut bindings::timer_list),
+    path_timer: unsafe extern "C" fn(*mut bindings::timer_list),
 ) {
     // SAFETY: By the function's contract.
     unsafe {
         (*msk.as_ptr()).sk_destruct = Some(destruct);
         (*msk.icsk()).icsk_ulp_data = connection;
         msk.set_af_ops(af_ops::of_connection(msk.af_ops()));
-        bindings::mptcp_shim_setup_timers(msk.as_ptr(), Some(timer));
+        bindings::mptcp_shim_setup_timers(msk.as_ptr(), Some(retransmit_timer), Some(path_timer));
         bindings::mptcp_shim_keep_a_page(msk.as_ptr());
         msk.set_state(bindings::TCP_ESTABLISHED);
     }

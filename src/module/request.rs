@@ -14,6 +14,7 @@ use core::ptr::{
     addr_of_mut, //
 };
 use mptcp_proto::handshake::Terms;
+use mptcp_proto::options::MpTcprst;
 
 /// The kernel's table.
 type Operations = bindings::request_sock_ops;
@@ -22,10 +23,33 @@ type Operations = bindings::request_sock_ops;
 /// for: TCP counts after sending, so the first two carry it, as with SYNs.
 const ATTEMPTS: u8 = 1;
 
+/// Kinds of requests that are told apart.
+const KINDS: usize = 3;
+/// The kind of a request to join; those below are the terms of MP_CAPABLE.
+const JOIN: usize = 2;
+
+/// How the packet being handled on this CPU is to be answered.
+pub(crate) enum Pending {
+    /// With MP_CAPABLE, on these terms.
+    Capable(Terms),
+    /// With MP_JOIN.
+    Join(bindings::mptcp_join),
+    /// With a reset that says why.
+    Reset(MpTcprst),
+}
+
+/// What a SYN-ACK says.
+pub(crate) enum Answer {
+    /// MP_CAPABLE, on these terms.
+    Capable(Terms),
+    /// MP_JOIN.
+    Join(bindings::mptcp_join),
+}
+
 /// What module init makes and everybody reads.
 struct Tables {
-    /// By address family (IPv4, IPv6), then by terms.
-    copies: UnsafeCell<[[Operations; 2]; 2]>,
+    /// By address family (IPv4, IPv6), then by kind: MP_CAPABLE without and with checksums, MP_JOIN.
+    copies: UnsafeCell<[[Operations; KINDS]; 2]>,
     /// From which server keys are derived.
     secret: UnsafeCell<Option<ServerSecret>>,
 }
@@ -52,8 +76,8 @@ pub(crate) unsafe fn init() {
             .into_iter()
             .enumerate()
         {
-            for terms in 0..2 {
-                core::ptr::copy_nonoverlapping(original, copy(index, terms), 1);
+            for kind in 0..KINDS {
+                core::ptr::copy_nonoverlapping(original, copy(index, kind), 1);
             }
         }
         *TABLES.secret.get() = Some(ServerSecret::new());
@@ -61,13 +85,13 @@ pub(crate) unsafe fn init() {
 }
 
 /// The address of one copy.
-fn copy(family: usize, terms: usize) -> *mut Operations {
+fn copy(family: usize, kind: usize) -> *mut Operations {
     // CAST: The array of arrays as its elements, row by row.
     TABLES
         .copies
         .get()
         .cast::<Operations>()
-        .wrapping_add((family % 2) * 2 + terms % 2)
+        .wrapping_add((family % 2) * KINDS + kind % KINDS)
 }
 
 /// The secret of server keys.
@@ -80,39 +104,64 @@ pub(crate) fn secret() -> &'static ServerSecret {
     }
 }
 
-/// Runs `answer` while a SYN-ACK sent on this CPU is known to answer a SYN that asked for `terms`.
+/// Runs `answer` while it is known how packets sent on this CPU answer the one at hand.
 ///
 /// # Context
 ///
 /// Softirq: the CPU does not change meanwhile.
-pub(crate) fn with_pending(terms: Terms, answer: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn with_pending<R>(pending: Pending, answer: impl FnOnce() -> R) -> R {
     // SAFETY: Writes this CPU's own variable.
-    unsafe { bindings::mptcp_shim_set_pending_terms(1 + u8::from(terms.checksum)) };
+    unsafe { bindings::mptcp_shim_set_pending((&raw const pending).cast()) };
     let result = answer();
     // SAFETY: As above.
-    unsafe { bindings::mptcp_shim_set_pending_terms(0) };
+    unsafe { bindings::mptcp_shim_set_pending(core::ptr::null()) };
     result
 }
 
-/// The terms under which a SYN-ACK for `request` goes out; the first one marks the request, the
-/// third one takes the mark away.
+/// How the packet being handled on this CPU is to be answered.
+///
+/// # Context
+///
+/// Softirq, inside [`with_pending`]: the value ends with it.
+fn pending<'a>() -> Option<&'a Pending> {
+    // SAFETY: This CPU's own variable, which points to a value of `with_pending` or is NULL.
+    unsafe { bindings::mptcp_shim_pending().cast::<Pending>().as_ref() }
+}
+
+/// What the reset that is being sent on this CPU says.
+pub(crate) fn pending_reset() -> Option<MpTcprst> {
+    match pending() {
+        Some(Pending::Reset(option)) => Some(*option),
+        _ => None,
+    }
+}
+
+/// What a SYN-ACK for `request` says; the first one marks the request, and the third one with
+/// MP_CAPABLE takes the mark away.
 ///
 /// # Safety
 ///
 /// `request` is live, and nobody else uses it at the same time: it is sending its SYN-ACK.
-pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<Terms> {
-    // SAFETY: Reads this CPU's own variable.
-    let pending = unsafe { bindings::mptcp_shim_pending_terms() };
-    if let Some(index) = pending.checked_sub(1) {
+pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<Answer> {
+    match pending() {
         // SAFETY: By the function's contract.
-        unsafe {
-            let ops = (*request).rsk_ops;
-            let family = usize::from((*ops).family != bindings::AF_INET as i32);
-            let ours = copy(family, usize::from(index));
-            if !core::ptr::eq(ops, ours) {
-                addr_of_mut!((*request).rsk_ops).write(ours);
+        Some(Pending::Capable(terms)) => unsafe { mark(request, usize::from(terms.checksum)) },
+        Some(Pending::Join(join)) => {
+            // SAFETY: By the function's contract.
+            if unsafe { bindings::mptcp_shim_save_join(request, join) } {
+                // SAFETY: By the function's contract.
+                unsafe { mark(request, JOIN) };
             }
         }
+        Some(Pending::Reset(_)) | None => {}
+    }
+    // SAFETY: By the function's contract.
+    if unsafe { is_join(request) } {
+        // SAFETY: By the function's contract; zeroes are a valid value.
+        return unsafe {
+            let mut join: bindings::mptcp_join = core::mem::zeroed();
+            bindings::mptcp_shim_saved_join(request, &mut join).then_some(Answer::Join(join))
+        };
     }
     // SAFETY: By the function's contract.
     let (terms, _) = unsafe { terms(request) }?;
@@ -129,7 +178,35 @@ pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<
         }
         return None;
     }
-    Some(terms)
+    Some(Answer::Capable(terms))
+}
+
+/// Marks `request` as one of a kind.
+///
+/// # Safety
+///
+/// As for [`on_syn_ack`].
+unsafe fn mark(request: *mut bindings::request_sock, kind: usize) {
+    // SAFETY: By the function's contract.
+    unsafe {
+        let ops = (*request).rsk_ops;
+        let family = usize::from((*ops).family != bindings::AF_INET as i32);
+        let ours = copy(family, kind);
+        if !core::ptr::eq(ops, ours) {
+            addr_of_mut!((*request).rsk_ops).write(ours);
+        }
+    }
+}
+
+/// Whether `request` is one to join a connection.
+///
+/// # Safety
+///
+/// `request` is live.
+pub(crate) unsafe fn is_join(request: *mut bindings::request_sock) -> bool {
+    // SAFETY: By the function's contract.
+    let ops = unsafe { addr_of!((*request).rsk_ops).read() };
+    core::ptr::eq(copy(0, JOIN), ops) || core::ptr::eq(copy(1, JOIN), ops)
 }
 
 /// The terms that `request` is marked with, and the sequence number of its SYN-ACK.
@@ -140,9 +217,11 @@ pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<
 pub(crate) unsafe fn terms(request: *mut bindings::request_sock) -> Option<(Terms, u32)> {
     // SAFETY: By the function's contract.
     let ops = unsafe { addr_of!((*request).rsk_ops).read() };
-    let index = (0..4).find(|index| core::ptr::eq(copy(index / 2, index % 2), ops))?;
+    let checksum = (0..4)
+        .find(|index| core::ptr::eq(copy(index / 2, index % 2), ops))
+        .map(|index| index % 2 == 1)?;
     let terms = Terms {
-        checksum: index % 2 == 1,
+        checksum,
         no_joins: false,
     };
     // SAFETY: By the function's contract; a TCP request, as only those are marked.

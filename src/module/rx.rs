@@ -9,10 +9,8 @@
 //! C counterpart: `move_skbs_to_msk` in net/mptcp/protocol.c.
 
 use crate::bindings;
-use crate::connection::{
-    event,
-    Connection, //
-};
+use crate::connection::Connection;
+use crate::event;
 use crate::locks::DataLock;
 use crate::out_of_order::Piece;
 use crate::skb::{
@@ -105,7 +103,7 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
     }
     // SAFETY: The data lock is held, and `mapping_of` keeps no reference.
     unsafe { subflow.receive() }.prune(subflow.peer_ssn(ssk.copied_seq()));
-    copy_rtt(ssk, connection.msk());
+    copy_clock(ssk, connection);
     if events & event::OUT_OF_ORDER != 0 {
         ssk.want_ack_now();
     }
@@ -260,11 +258,24 @@ pub(crate) fn wake_reader(msk: Sock) {
     }
 }
 
-/// Lets the receive buffer of the connection grow by the round-trip time of its subflow.
-fn copy_rtt(ssk: Sock, msk: Sock) {
+/// Lets the receive buffer of the connection grow as TCP would: by its clock, and by the round-trip
+/// time of the slowest subflow, because what the others carry waits for that one.
+///
+/// # Locking
+///
+/// `ssk` is owned, the data lock is held.
+fn copy_clock(ssk: Sock, connection: &Connection) {
+    let msk = connection.msk();
+    let rtt = if connection.only_first().is_some() {
+        ssk.receive_rtt()
+    } else {
+        let all = connection.subflows().iter();
+        all.map(|(_, ssk)| ssk.receive_rtt()).max().unwrap_or(0)
+    };
     // SAFETY: Plain copies between two live sockets; TCP tolerates any value.
     unsafe {
-        (*msk.tcp()).rcv_rtt_est.rtt_us = (*ssk.tcp()).rcv_rtt_est.rtt_us;
+        (*msk.tcp()).tcp_mstamp = (*ssk.tcp()).tcp_mstamp;
+        (*msk.tcp()).rcv_rtt_est.rtt_us = rtt;
         (*msk.icsk()).icsk_ack.rcv_mss = (*ssk.icsk()).icsk_ack.rcv_mss;
         (*msk.tcp()).scaling_ratio = (*ssk.tcp()).scaling_ratio;
     }

@@ -9,8 +9,10 @@
 //! RFC 8684, Sections 3.3 and 3.7. C counterpart: `mptcp_incoming_options` in net/mptcp/options.c.
 
 use crate::bindings;
-use crate::connection::event;
+use crate::event;
 use crate::locks::DataLock;
+use crate::paths;
+use crate::schedule::now;
 use crate::skb::{
     Header,
     Skb,
@@ -36,6 +38,7 @@ use mptcp_proto::options::{
     mptcp_options,
     Dss,
     MpCapable,
+    MpFastclose,
     MptcpOption, //
 };
 use mptcp_proto::seq::{
@@ -71,7 +74,11 @@ pub(crate) fn on_segment(
     holds: Holds,
 ) {
     let connection = subflow.connection();
-    if header.flags & (SYN | RST) != 0 || !is_plausible(ssk, header) {
+    if header.flags & SYN != 0 || !is_plausible(ssk, header) {
+        return;
+    }
+    if header.flags & RST != 0 {
+        on_reset(ssk, subflow, header, options, packet);
         return;
     }
     if connection.has_fallen_back() {
@@ -81,6 +88,12 @@ pub(crate) fn on_segment(
     let mut events = 0;
     let mut seen = false;
     let mut data = DataLock::take(connection);
+    if subflow.is_joined() && !subflow.is_proven() {
+        if !packet.checksum_ok(ssk.family_of_packets()) {
+            return;
+        }
+        on_fourth_ack(subflow, &mut data);
+    }
     for option in mptcp_options(options).flatten() {
         if !seen && !packet.checksum_ok(ssk.family_of_packets()) {
             return;
@@ -107,16 +120,26 @@ pub(crate) fn on_segment(
             }
             MptcpOption::MpFastclose(fastclose) => {
                 seen = true;
-                if fastclose.receiver_key == connection.local_key() {
-                    data.proto.on_fastclose();
-                    connection.msk().set_error(bindings::ECONNRESET as i32);
-                    events |= event::BROKEN | event::RESET;
-                }
+                events |= on_fastclose(&mut data, &fastclose);
             }
-            _ => seen = true,
+            other => {
+                seen = true;
+                on_signal(subflow, &mut data, &other);
+            }
         }
     }
-    if !seen && !subflow.is_proven() {
+    if subflow.is_stale() && header.ack_seq.wrapping_sub(ssk.snd_una()).wrapping_sub(1) < BEHIND {
+        // Something has got through.
+        subflow.set_stale(false);
+        connection.on_subflow_stale(false);
+    }
+    if subflow.is_probing() {
+        subflow.set_probing(false);
+        if let Some(paths) = paths::of(&mut data) {
+            paths.on_heard(subflow.id());
+        }
+    }
+    if !seen && !subflow.is_proven() && !subflow.is_joined() {
         if subflow.falls_back(Event::AckWithoutDss) {
             drop(data);
             on_plain_ack(ssk, subflow, header);
@@ -134,6 +157,98 @@ pub(crate) fn on_segment(
     if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
         connection.schedule(event::ANSWER);
     }
+}
+
+/// A reset of a subflow: why, and whether the whole connection ends with it. TCP does the rest, if it
+/// takes the reset for genuine, as it does one that has exactly the next sequence number.
+fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packet: Skb) {
+    let connection = subflow.connection();
+    if header.seq != ssk.rcv_nxt() || !packet.checksum_ok(ssk.family_of_packets()) {
+        return;
+    }
+    for option in mptcp_options(options).flatten() {
+        match option {
+            MptcpOption::MpTcprst(option) => subflow.set_peer_reset(option),
+            MptcpOption::MpFastclose(fastclose) => {
+                let mut data = DataLock::take(connection);
+                let events = on_fastclose(&mut data, &fastclose);
+                if events != 0 {
+                    data.publish(events);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The peer ends the whole connection at once; returns the events that follow.
+///
+/// RFC 8684, Section 3.5.
+fn on_fastclose(data: &mut DataLock<'_>, fastclose: &MpFastclose) -> u32 {
+    let connection = data.connection();
+    if fastclose.receiver_key != connection.local_key() {
+        return 0;
+    }
+    data.proto.on_fastclose();
+    connection.msk().set_error(bindings::ECONNRESET as i32);
+    event::BROKEN | event::RESET
+}
+
+/// The peer has answered our join: the subflow may carry data.
+///
+/// RFC 8684, Section 3.2.
+fn on_fourth_ack(subflow: &Subflow, data: &mut DataLock<'_>) {
+    let connection = data.connection();
+    subflow.prove();
+    let (id, backup) = subflow.peer();
+    if let Some(paths) = paths::of(data) {
+        paths.on_subflow_established(subflow.id(), id, backup, now());
+    }
+    connection.schedule(event::JOINED);
+}
+
+/// What the peer says of its addresses and priorities.
+///
+/// RFC 8684, Sections 3.3.8 and 3.4.
+#[cold]
+fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
+    let connection = data.connection();
+    if !connection.is_joinable() {
+        return;
+    }
+    match option {
+        MptcpOption::AddAddr(option) => {
+            if option
+                .hmac
+                .is_some_and(|hmac| hmac != connection.peer_hmac(option))
+            {
+                return;
+            }
+            let Some(paths) = paths::of(data) else {
+                return;
+            };
+            if paths.on_add_addr(option, now()).is_to_be_echoed() {
+                let free = data.echoes.iter_mut().find(|place| place.is_none());
+                if let Some(place) = free {
+                    *place = Some(option.echo());
+                }
+            }
+        }
+        MptcpOption::RemoveAddr(option) => {
+            if let Some(paths) = paths::of(data) {
+                paths.on_remove_addr(option);
+            }
+        }
+        MptcpOption::MpPrio(option) => {
+            let Some(paths) = paths::of(data) else {
+                return;
+            };
+            paths.on_mp_prio(subflow.id(), option);
+            paths::note_priorities(data);
+        }
+        _ => return,
+    }
+    connection.schedule(event::PATHS | event::PUSH);
 }
 
 /// Sends a Data ACK unless a process owns the subflow.
@@ -185,7 +300,10 @@ fn on_dss(
     header: &Header,
     dss: &Dss,
 ) -> u32 {
-    subflow.prove();
+    if !subflow.is_proven() {
+        subflow.prove();
+        data.connection().on_fully_established();
+    }
     let mut events = 0;
     if let Some(ack) = dss.data_ack {
         let ack = ack.expand(data.proto.snd_una());
@@ -227,6 +345,11 @@ fn on_dss(
 fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
     match data.proto.on_data_ack(ack, window) {
         AckOutcome::New { window_grew, .. } => {
+            // At once, whoever owns the connection: two hosts that both go on signalling what the
+            // other has acknowledged would answer each other without end.
+            if data.connection().data_fin().is_some() && data.proto.data_fin_to_send().is_none() {
+                data.connection().set_data_fin(None);
+            }
             event::ACKED | if window_grew { event::ROOM } else { 0 }
         }
         AckOutcome::Old { window_grew } | AckOutcome::Same { window_grew } => {

@@ -9,6 +9,7 @@
 
 use crate::bindings;
 use kernel::prelude::*;
+use mptcp_proto::repeats::Repeats;
 use mptcp_proto::seq::DataSeq;
 
 /// Most page ranges handed to a subflow at once.
@@ -29,7 +30,7 @@ struct Chunk {
     shared: bool,
 }
 
-/// What [`SendQueue::next_pages`] found.
+/// What [`SendQueue::pages`] found.
 pub(crate) struct Pages {
     /// Ranges filled in.
     pub(crate) count: usize,
@@ -45,10 +46,12 @@ pub(crate) struct SendQueue {
     chunks: KVec<Chunk>,
     /// Index of the oldest chunk.
     first: usize,
-    /// Index of the chunk that contains `nxt`, or of one before it.
+    /// Index of the chunk that was handed over last.
     cursor: usize,
-    /// Next data sequence number to hand to a subflow.
+    /// Next data sequence number to hand to a subflow for the first time.
     nxt: DataSeq,
+    /// What was handed to subflows that failed it, to be handed to another.
+    repeats: Repeats,
     /// Data sequence number of the next byte written.
     end: DataSeq,
 }
@@ -64,6 +67,7 @@ impl SendQueue {
             first: 0,
             cursor: 0,
             nxt: dsn,
+            repeats: Repeats::new(),
             end: dsn,
         }
     }
@@ -71,7 +75,19 @@ impl SendQueue {
     /// Whether bytes wait to be handed to a subflow.
     #[inline]
     pub(crate) fn has_unsent(&self) -> bool {
-        self.nxt != self.end
+        self.nxt != self.end || !self.repeats.is_empty()
+    }
+
+    /// Bytes that wait to be handed to a subflow for the first time.
+    #[inline]
+    pub(crate) fn unsent(&self) -> u64 {
+        self.end.distance_from(self.nxt)
+    }
+
+    /// What has to be handed to a subflow again.
+    #[inline]
+    pub(crate) fn repeats(&mut self) -> &mut Repeats {
+        &mut self.repeats
     }
 
     /// Next data sequence number to hand to a subflow.
@@ -90,14 +106,6 @@ impl SendQueue {
     #[inline]
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.nxt = self.nxt.advance(bytes);
-    }
-
-    /// Sends again from `dsn` on.
-    pub(crate) fn rewind(&mut self, dsn: DataSeq) {
-        if dsn.before(self.nxt) {
-            self.nxt = dsn;
-            self.cursor = self.first;
-        }
     }
 
     /// Makes sure that `append` has room for `count` more chunks.
@@ -217,6 +225,9 @@ impl SendQueue {
         if self.nxt.before(una) {
             self.nxt = una;
         }
+        if !self.repeats.is_empty() {
+            self.repeats.prune(una);
+        }
         freed
     }
 
@@ -226,20 +237,33 @@ impl SendQueue {
         self.free_acked(self.end)
     }
 
-    /// The pages of up to `max` bytes from `nxt` on.
-    pub(crate) fn next_pages(&mut self, max: u64, pages: &mut [bindings::bio_vec; PAGES]) -> Pages {
+    /// The pages of up to `max` bytes from `dsn` on, none if it is not here.
+    pub(crate) fn pages(
+        &mut self,
+        mut dsn: DataSeq,
+        max: u64,
+        pages: &mut [bindings::bio_vec; PAGES],
+    ) -> Pages {
         let mut found = Pages {
             count: 0,
             bytes: 0,
             shared: false,
         };
-        let mut dsn = self.nxt;
-        while self
-            .chunks
-            .get(self.cursor)
-            .is_some_and(|chunk| chunk.dsn.advance(u64::from(chunk.len)).at_or_before(dsn))
-        {
-            self.cursor += 1;
+        let ends = |chunk: &Chunk| chunk.dsn.advance(u64::from(chunk.len));
+        let held = self.chunks.get(self.cursor);
+        if held.is_none_or(|chunk| dsn.before(chunk.dsn)) {
+            self.cursor = self.first;
+        }
+        let ahead = self.chunks.get(self.cursor..).unwrap_or_default();
+        // What follows what was handed over last is found at once.
+        let passed = match ahead {
+            [chunk, ..] if dsn.before(ends(chunk)) => 0,
+            [_, chunk, ..] if dsn.before(ends(chunk)) => 1,
+            _ => ahead.partition_point(|chunk| ends(chunk).at_or_before(dsn)),
+        };
+        self.cursor += passed;
+        if ahead.get(passed).is_none_or(|chunk| dsn.before(chunk.dsn)) {
+            return found;
         }
         for chunk in self.chunks.get(self.cursor..).unwrap_or_default() {
             let Some(page) = pages.get_mut(found.count) else {

@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::sock::Sock;
 use core::ptr::NonNull;
+use mptcp_proto::ids::Address;
 use mptcp_proto::options::room::make_room;
 use mptcp_proto::options::MptcpOption;
 
@@ -197,6 +198,47 @@ impl Skb {
                 ^ u64::from_ne_bytes([i, j, k, l, m, n, o, p]).rotate_left(1)
         };
         [fold(source), fold(destination)]
+    }
+
+    /// Source and destination address of an incoming packet.
+    pub(crate) fn ends(self, family: u32) -> [Address; 2] {
+        let skb = self.as_ptr();
+        // SAFETY: The IP layer has set the network header and made the IP header linear.
+        unsafe {
+            let ip = (*skb).head.add(usize::from(self.network_header()));
+            if family == bindings::AF_INET {
+                let read = |offset| ip.add(offset).cast::<[u8; 4]>().read_unaligned();
+                [Address::V4(read(12)), Address::V4(read(16))]
+            } else {
+                let read = |offset| ip.add(offset).cast::<[u8; 16]>().read_unaligned();
+                [Address::V6(read(8)), Address::V6(read(24))]
+            }
+        }
+    }
+
+    /// The address family of an incoming packet.
+    pub(crate) fn family(self) -> u32 {
+        let skb = self.as_ptr();
+        // SAFETY: The IP layer has set the network header and made the IP header linear.
+        let version = unsafe { *(*skb).head.add(usize::from(self.network_header())) } >> 4;
+        if version == 4 {
+            bindings::AF_INET
+        } else {
+            bindings::AF_INET6
+        }
+    }
+
+    /// Gives an incoming SYN to `listener`, whoever else listens on its port.
+    pub(crate) fn steer(self, listener: Sock) {
+        // SAFETY: Exclusive use by the type invariant; a live listener.
+        unsafe { bindings::mptcp_shim_steer(self.as_ptr(), listener.as_ptr()) };
+    }
+
+    /// Answers an incoming segment with a reset, as TCP does where nobody listens.
+    pub(crate) fn send_reset(self, family: u32) {
+        // SAFETY: Exclusive use by the type invariant; the transport header is set. CAST: AF_INET
+        // and AF_INET6 are small.
+        unsafe { bindings::mptcp_shim_send_reset(self.as_ptr(), family as i32) };
     }
 
     /// Takes a TCP header apart; `segment` is its length with the payload.

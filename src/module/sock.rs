@@ -308,6 +308,13 @@ impl Sock {
         write!((*self.icsk()).icsk_ulp_ops, ops);
     }
 
+    /// The round-trip time that the receiver has measured, in eighths of microseconds; 0 when it has
+    /// not.
+    #[inline]
+    pub(crate) fn receive_rtt(self) -> u32 {
+        read!((*self.tcp()).rcv_rtt_est.rtt_us)
+    }
+
     /// Next sequence number TCP expects from the peer.
     #[inline]
     pub(crate) fn rcv_nxt(self) -> u32 {
@@ -485,6 +492,19 @@ impl Sock {
         unsafe {
             (*self.icsk()).icsk_ack.pending |= bindings::inet_csk_ack_state_t_ICSK_ACK_NOW as u8
         };
+    }
+
+    /// How long an answer of the peer's TCP may take without being remarkable, in microseconds, at
+    /// most ten seconds.
+    pub(crate) fn patience_us(self) -> u32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_patience_us(self.as_ptr()) }
+    }
+
+    /// Whether the peer's TCP has answered nothing for longer than that, though it should.
+    pub(crate) fn is_silent(self) -> bool {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_is_silent(self.as_ptr()) }
     }
 
     /// Subflow retransmission timeout, in microseconds.

@@ -106,12 +106,16 @@ pub(crate) unsafe extern "C" fn setsockopt(
         // SAFETY: By the function's contract.
         Scope::Connection => unsafe { set_on(msk, level, name, value, len) },
         Scope::Both => {
-            if connection.is_first_alive() {
-                // SAFETY: As above; the connection keeps the subflow's memory.
-                let result = unsafe { set_on(connection.first(), level, name, value, len) };
-                if result != 0 {
-                    return result;
+            let mut result = 0;
+            for ssk in connection.hold_subflows(|_| true).into_iter().flatten() {
+                if result == 0 {
+                    // SAFETY: As above; held.
+                    result = unsafe { set_on(ssk, level, name, value, len) };
                 }
+                ssk.put();
+            }
+            if result != 0 {
+                return result;
             }
             // SAFETY: As above.
             unsafe { set_on(msk, level, name, value, len) }

@@ -8,22 +8,17 @@
 //!
 //! C counterpart: net/mptcp/subflow.c.
 
-use crate::af_ops;
+use crate::attach;
 use crate::bindings;
 use crate::connection::Connection;
-use crate::handshake::Agreement;
-use crate::net;
-use crate::rx;
-use crate::skb::Header;
 use crate::sock::Sock;
 use crate::transmit_map::TransmitMap;
 use core::cell::UnsafeCell;
-use core::ptr::{
-    addr_of_mut,
-    NonNull, //
-};
+use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicBool,
+    AtomicU32,
+    AtomicU64,
     AtomicU8,
     Ordering, //
 };
@@ -35,10 +30,29 @@ use mptcp_proto::fallback::{
     Reaction,
     Situation, //
 };
-use mptcp_proto::handshake::Client;
+use mptcp_proto::handshake::{
+    Client,
+    JoinClient, //
+};
+use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::{
     Mapping,
     Table, //
+};
+use mptcp_proto::options::mp_tcprst::Reason;
+use mptcp_proto::options::{
+    AddAddr,
+    MpPrio,
+    MpTcprst, //
+};
+use mptcp_proto::path_manager::{
+    AddressIds,
+    Backup,
+    SubflowId, //
+};
+use mptcp_proto::scheduler::{
+    DeliveryRate,
+    Penalty, //
 };
 use mptcp_proto::seq::{
     DataSeq,
@@ -46,23 +60,60 @@ use mptcp_proto::seq::{
 };
 
 /// A callback of `struct sock`.
-type Callback = Option<unsafe extern "C" fn(*mut bindings::sock)>;
+pub(crate) type Callback = Option<unsafe extern "C" fn(*mut bindings::sock)>;
 /// Storage of the receive mappings: bulk data needs one or two entries.
 pub(crate) type ReceiveMap = Table<Mappings>;
 
 /// Receive mappings that a subflow starts with.
 const RECEIVE_MAPPINGS: usize = 8;
-/// Bytes that MPTCP options take on every data segment: the longest DSS.
-const OPTION_SPACE: u16 = 28;
-
 /// What a reset of the subflow tells the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum ResetOption {
     /// Nothing: the subflow broke, or the reset is TCP's own.
-    None = 0,
+    None,
     /// MP_FASTCLOSE: the whole connection ends.
-    Fastclose = 1,
+    Fastclose,
+    /// MP_TCPRST: why this subflow ends.
+    Tcprst(MpTcprst),
+}
+
+/// What is said once, on the next segment without data.
+#[derive(Clone, Copy)]
+pub(crate) enum Signal {
+    /// ADD_ADDR, or its echo.
+    AddAddr(AddAddr),
+    /// REMOVE_ADDR.
+    RemoveAddr(AddressIds),
+    /// MP_PRIO.
+    Prio(MpPrio),
+}
+
+/// How a subflow came to its connection, and what is left to be done for it.
+#[derive(Clone, Copy)]
+pub(crate) enum Handshake {
+    /// With MP_CAPABLE, as the server.
+    Accepted,
+    /// With MP_CAPABLE, as the client, which repeats it until the server has shown that it got it.
+    Opened(Client),
+    /// With MP_JOIN from the peer; the third ACK is to be answered.
+    Joined,
+    /// With our MP_JOIN, which is repeated until the peer has answered.
+    Joining {
+        /// What has been agreed on so far.
+        client: JoinClient,
+        /// The ID of our address.
+        id: AddressId,
+    },
+}
+
+/// Who closes the socket of a subflow that has joined through the namespace's listener.
+pub(crate) mod hold {
+    /// The connection, as all others.
+    pub(crate) const CONNECTION: u8 = 0;
+    /// Nobody yet: the socket waits in the listener's queue, which has a hold of its own.
+    pub(crate) const QUEUE: u8 = 1;
+    /// Whoever takes it off the queue: the connection has let go of it.
+    pub(crate) const DOOMED: u8 = 2;
 }
 
 /// What belongs to one subflow.
@@ -74,49 +125,84 @@ pub(crate) struct Subflow {
     msk: Sock,
     /// The connection, alive as long as `msk`.
     connection: NonNull<Connection>,
+    /// What the path manager calls it.
+    id: SubflowId,
     /// Our initial sequence number: relative sequence numbers count from here.
-    local_isn: u32,
+    local_isn: AtomicU32,
     /// The peer's.
-    peer_isn: u32,
-    /// Whether the peer has shown that it received our keys.
+    peer_isn: AtomicU32,
+    /// Whether the peer has shown that it received our keys, or our MP_JOIN.
     proven: AtomicBool,
-    /// What to put on a reset, a [`ResetOption`].
-    reset: AtomicU8,
-    /// The client's handshake; under the subflow's ownership.
-    client: UnsafeCell<Option<Client>>,
+    /// Whether we have asked the peer to use it only as a backup.
+    local_backup: AtomicBool,
+    /// Whether the peer has asked us.
+    peer_backup: AtomicBool,
+    /// What the peer calls its address.
+    peer_id: AtomicU8,
+    /// Whether it makes no progress.
+    stale: AtomicBool,
+    /// Whether others have got its data since it stopped making progress.
+    relieved: AtomicBool,
+    /// Whether the handshake has failed.
+    failed: AtomicBool,
+    /// Whether the path manager waits for a sign of life.
+    probing: AtomicBool,
+    /// One of [`hold`].
+    held_by: AtomicU8,
+    /// What to put on a reset; see [`Subflow::reset_option`].
+    reset: AtomicU32,
+    /// Why the peer has reset it, plus one; 0 when it has not said.
+    peer_reset: AtomicU32,
+    /// The handshake; under the subflow's ownership.
+    handshake: UnsafeCell<Handshake>,
+    /// What to say on the next ACK; under the subflow's ownership.
+    signal: UnsafeCell<Option<Signal>>,
     /// Which data each byte sent carries; under the subflow's ownership.
     transmit: UnsafeCell<TransmitMap>,
     /// Which data each byte received carries; under the connection's data lock.
     receive: UnsafeCell<ReceiveMap>,
+    /// At what rate it delivers; under the ownership of the connection socket.
+    rate: UnsafeCell<DeliveryRate>,
+    /// When its congestion window was reduced; under the ownership of the connection socket.
+    penalty: UnsafeCell<Penalty>,
+    /// The DSN behind the last data that it was given.
+    copied: AtomicU64,
     /// TCP's callbacks, which ours replaced.
-    data_ready: Callback,
-    /// See `data_ready`.
-    write_space: Callback,
-    /// See `data_ready`.
-    state_change: Callback,
-    /// See `data_ready`.
-    error_report: Callback,
+    saved: Saved,
 }
 
-/// The upper layer protocol that marks a subflow.
-static mut ULP: bindings::tcp_ulp_ops = {
-    // SAFETY: NULL callbacks are skipped by TCP.
-    let mut ops: bindings::tcp_ulp_ops = unsafe { core::mem::zeroed() };
-    ops.init = Some(refuse);
-    ops.release = Some(release);
-    let name = b"mptcp_rs";
-    let mut index = 0;
-    while index < name.len() {
-        // CAST: ASCII.
-        ops.name[index] = name[index] as kernel::ffi::c_char;
-        index += 1;
-    }
-    ops
-};
+/// The callbacks of a socket.
+pub(crate) struct Saved {
+    /// Data has arrived.
+    pub(crate) data_ready: Callback,
+    /// There is room to write again.
+    pub(crate) write_space: Callback,
+    /// The TCP state has changed.
+    pub(crate) state_change: Callback,
+    /// An error has hit the socket.
+    pub(crate) error_report: Callback,
+}
 
-/// The address of [`ULP`].
-fn ulp() -> *mut bindings::tcp_ulp_ops {
-    addr_of_mut!(ULP)
+/// The tables of a subflow, made before anything that would have to be undone.
+pub(crate) struct Tables {
+    /// See [`Subflow::transmit`].
+    transmit: TransmitMap,
+    /// See [`Subflow::receive`].
+    receive: ReceiveMap,
+}
+
+impl Tables {
+    /// Empty tables.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            transmit: TransmitMap::new()?,
+            receive: ReceiveMap::new(storage(RECEIVE_MAPPINGS)?),
+        })
+    }
 }
 
 /// The subflow state of `sk`; `None` when it is not a subflow of ours.
@@ -126,86 +212,12 @@ fn ulp() -> *mut bindings::tcp_ulp_ops {
 /// The result lives until the end of the RCU read-side section, or while the socket is owned.
 #[inline]
 pub(crate) fn of<'a>(sk: Sock) -> Option<&'a Subflow> {
-    if !core::ptr::eq(sk.ulp_ops(), ulp()) {
+    if !core::ptr::eq(sk.ulp_ops(), attach::ulp()) {
         return None;
     }
     // SAFETY: With our table in place the data is our `Subflow`, freed only after a grace period
     // that begins when the socket is destroyed.
     unsafe { sk.ulp_data().cast::<Subflow>().as_ref() }
-}
-
-/// Turns `ssk` into the first subflow of a new connection.
-///
-/// # Errors
-///
-/// `ENOMEM`, or `EEXIST` when the token is in use: the socket stays plain TCP.
-///
-/// # Locking
-///
-/// `ssk` is owned. # Context: softirq or process.
-pub(crate) fn attach(ssk: Sock, agreement: &Agreement, header: &Header) -> Result {
-    let mut receive = ReceiveMap::new(storage(RECEIVE_MAPPINGS)?);
-    let transmit = TransmitMap::new()?;
-    let connection = Connection::create(ssk, agreement, header)?;
-    let msk = connection.msk();
-    if let Some(mapping) = agreement.first_mapping(connection.peer_idsn()) {
-        let _ = receive.insert(mapping);
-    }
-    // SAFETY: Plain reads of the callbacks of a live, owned socket; zeroes are a valid RCU head.
-    let subflow = unsafe {
-        let raw = ssk.as_ptr();
-        Subflow {
-            rcu: core::mem::zeroed(),
-            msk,
-            connection: NonNull::from(connection),
-            local_isn: agreement.local_isn,
-            peer_isn: agreement.peer_isn,
-            proven: AtomicBool::new(agreement.client.is_none()),
-            reset: AtomicU8::new(ResetOption::None as u8),
-            client: UnsafeCell::new(agreement.client),
-            transmit: UnsafeCell::new(transmit),
-            receive: UnsafeCell::new(receive),
-            data_ready: (*raw).sk_data_ready,
-            write_space: (*raw).sk_write_space,
-            state_change: (*raw).sk_state_change,
-            error_report: (*raw).sk_error_report,
-        }
-    };
-    let Ok(subflow) = KBox::new(subflow, GFP_ATOMIC) else {
-        connection.abandon();
-        return Err(ENOMEM);
-    };
-    // The reference that `release` gives back.
-    msk.hold();
-    // SAFETY: The module is running, so its count may rise; TCP gives it back with the protocol.
-    unsafe { bindings::mptcp_shim_module_get() };
-    net::on_subflow_begin(ssk);
-    ssk.set_ulp(ulp(), KBox::into_raw(subflow).cast());
-    af_ops::hook(ssk);
-    // SAFETY: The socket is owned; its fields are changed as their users expect.
-    unsafe {
-        let raw = ssk.as_ptr();
-        (*raw).sk_data_ready = Some(data_ready);
-        (*raw).sk_write_space = Some(write_space);
-        (*raw).sk_state_change = Some(state_change);
-        (*raw).sk_error_report = Some(error_report);
-        // What has come was taken off the queue before TCP thinks of an answer. That must not look
-        // like an application that has read it and gives room: the answer waits for the reader.
-        (*raw).sk_rcvlowat = 0;
-        bindings::mptcp_shim_keep_a_page(raw);
-        if !net::sees_incoming(ssk) {
-            bindings::mptcp_shim_forget_rx_dst(raw);
-        }
-        // The segments must leave room for the options; the next look at the MTU sees it.
-        (*ssk.icsk()).icsk_ext_hdr_len += OPTION_SPACE;
-        (*ssk.icsk()).icsk_pmtu_cookie = 0;
-        // What limits the peer is the connection's window, not the subflow's.
-        let limit = bindings::mptcp_shim_sysctl_rmem_max(raw);
-        if (*raw).sk_rcvbuf < limit as i32 {
-            (*raw).sk_rcvbuf = limit as i32;
-        }
-    }
-    Ok(())
 }
 
 /// Storage for `len` mappings, from any context.
@@ -232,6 +244,67 @@ impl AsMut<[Mapping]> for Mappings {
 }
 
 impl Subflow {
+    /// The state of a subflow whose handshake has come this far. It owns a reference to the
+    /// connection socket, which the caller takes.
+    pub(crate) fn new(
+        connection: &Connection,
+        id: SubflowId,
+        handshake: Handshake,
+        tables: Tables,
+        saved: Saved,
+    ) -> Self {
+        let flag = || AtomicBool::new(false);
+        let is_proven = matches!(handshake, Handshake::Accepted | Handshake::Joined);
+        let held_by = match handshake {
+            Handshake::Joined => hold::QUEUE,
+            _ => hold::CONNECTION,
+        };
+        Self {
+            // SAFETY: Zeroes are a valid RCU head.
+            rcu: unsafe { core::mem::zeroed() },
+            msk: connection.msk(),
+            connection: NonNull::from(connection),
+            id,
+            local_isn: AtomicU32::new(0),
+            peer_isn: AtomicU32::new(0),
+            proven: AtomicBool::new(is_proven),
+            local_backup: flag(),
+            peer_backup: flag(),
+            peer_id: AtomicU8::new(0),
+            stale: flag(),
+            relieved: flag(),
+            failed: flag(),
+            probing: flag(),
+            held_by: AtomicU8::new(held_by),
+            reset: AtomicU32::new(0),
+            peer_reset: AtomicU32::new(0),
+            handshake: UnsafeCell::new(handshake),
+            signal: UnsafeCell::new(None),
+            transmit: UnsafeCell::new(tables.transmit),
+            receive: UnsafeCell::new(tables.receive),
+            rate: UnsafeCell::new(DeliveryRate::new()),
+            penalty: UnsafeCell::new(Penalty::new()),
+            copied: AtomicU64::new(0),
+            saved,
+        }
+    }
+
+    /// The connection socket.
+    pub(crate) fn msk(&self) -> Sock {
+        self.msk
+    }
+
+    /// TCP's callbacks, which ours replaced.
+    pub(crate) fn saved(&self) -> &Saved {
+        &self.saved
+    }
+
+    /// Sets the initial sequence numbers, ours first.
+    pub(crate) fn set_isns(&self, local: u32, peer: u32) {
+        self.local_isn.store(local, Ordering::Relaxed);
+        self.peer_isn.store(peer, Ordering::Relaxed);
+    }
+
     /// The connection that the subflow carries.
     #[inline]
     pub(crate) fn connection(&self) -> &Connection {
@@ -242,13 +315,13 @@ impl Subflow {
     /// Sequence number on the wire to relative one, in the direction we send.
     #[inline]
     pub(crate) fn local_ssn(&self, seq: u32) -> SubflowSeq {
-        SubflowSeq::new(seq.wrapping_sub(self.local_isn))
+        SubflowSeq::new(seq.wrapping_sub(self.local_isn.load(Ordering::Relaxed)))
     }
 
     /// Sequence number on the wire to relative one, in the direction we receive.
     #[inline]
     pub(crate) fn peer_ssn(&self, seq: u32) -> SubflowSeq {
-        SubflowSeq::new(seq.wrapping_sub(self.peer_isn))
+        SubflowSeq::new(seq.wrapping_sub(self.peer_isn.load(Ordering::Relaxed)))
     }
 
     /// Whether the peer has shown that it received our keys.
@@ -265,57 +338,243 @@ impl Subflow {
         }
     }
 
+    /// What the path manager calls it.
+    #[inline]
+    pub(crate) fn id(&self) -> SubflowId {
+        self.id
+    }
+
+    /// Whether it has joined its connection, rather than begun it.
+    #[inline]
+    pub(crate) fn is_joined(&self) -> bool {
+        self.id != SubflowId::INITIAL
+    }
+
+    /// Whether either host wants it to be used only as a backup.
+    #[inline]
+    pub(crate) fn is_backup(&self) -> bool {
+        self.peer_backup.load(Ordering::Relaxed) || self.local_backup.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the hosts have said of its use.
+    pub(crate) fn set_backup(&self, backup: Backup) {
+        self.local_backup.store(backup.local, Ordering::Relaxed);
+        self.peer_backup.store(backup.peer, Ordering::Relaxed);
+    }
+
+    /// Whether it may carry data: the peer knows that it belongs to the connection.
+    ///
+    /// RFC 8684, Section 3.2.
+    #[inline]
+    pub(crate) fn may_send(&self) -> bool {
+        self.is_proven() || !self.is_joined()
+    }
+
+    /// The DSN behind the last data that it was given, or any that is acknowledged.
+    #[inline]
+    pub(crate) fn copied(&self) -> DataSeq {
+        DataSeq::new(self.copied.load(Ordering::Relaxed))
+    }
+
+    /// Notes the data that it was given.
+    #[inline]
+    pub(crate) fn set_copied(&self, dsn: DataSeq) {
+        self.copied.store(dsn.get(), Ordering::Relaxed);
+    }
+
+    /// Whether it makes no progress.
+    #[inline]
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether it makes progress; tells whether that is news.
+    pub(crate) fn set_stale(&self, stale: bool) -> bool {
+        if self.is_stale() == stale {
+            return false;
+        }
+        self.relieved.store(false, Ordering::Relaxed);
+        self.stale.swap(stale, Ordering::Relaxed) != stale
+    }
+
+    /// Whether it makes no progress and its data has not been given to others yet; that is for the
+    /// caller to do.
+    pub(crate) fn take_relief(&self) -> bool {
+        self.is_stale() && !self.relieved.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes what the peer has said in its SYN-ACK: the ID of its address, and whether it wants the
+    /// subflow to be used only as a backup.
+    pub(crate) fn set_peer(&self, id: AddressId, backup: bool) {
+        self.peer_id.store(id.get(), Ordering::Relaxed);
+        self.peer_backup.store(backup, Ordering::Relaxed);
+    }
+
+    /// What [`Self::set_peer`] has noted.
+    pub(crate) fn peer(&self) -> (AddressId, bool) {
+        (
+            AddressId::new(self.peer_id.load(Ordering::Relaxed)),
+            self.peer_backup.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Whether we want the peer to use it only as a backup.
+    pub(crate) fn wants_backup(&self) -> bool {
+        self.local_backup.load(Ordering::Relaxed)
+    }
+
+    /// Whether the handshake has failed.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the handshake has failed: the worker resets the subflow.
+    pub(crate) fn set_failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the path manager waits for a sign of life.
+    #[inline]
+    pub(crate) fn is_probing(&self) -> bool {
+        self.probing.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the path manager waits for a sign of life.
+    pub(crate) fn set_probing(&self, probing: bool) {
+        self.probing.store(probing, Ordering::Relaxed);
+    }
+
+    /// Takes one of [`hold`] in place of another; tells whether that was so.
+    pub(crate) fn change_hold(&self, from: u8, to: u8) -> bool {
+        self.held_by
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Asks the fallback table what `event` leads to.
+    ///
+    /// RFC 8684, Section 3.7.
+    fn decide(&self, event: Event) -> Reaction {
+        let connection = self.connection();
+        let origin = if self.is_joined() {
+            Origin::Joined
+        } else {
+            Origin::Initial
+        };
+        decide(
+            event,
+            Situation {
+                origin,
+                proven: self.is_proven(),
+                other_subflows: connection.subflows().count() > 1,
+                contiguous: !connection.has_reinjected(),
+                checksum: connection.uses_checksum(),
+                fallen_back: connection.has_fallen_back(),
+            },
+        )
+    }
+
     /// Asks the fallback table what `event` leads to; `true` when that is a fallback, which has then
     /// happened.
     ///
     /// RFC 8684, Section 3.7.
     pub(crate) fn falls_back(&self, event: Event) -> bool {
-        let connection = self.connection();
-        let reaction = decide(
-            event,
-            Situation {
-                origin: Origin::Initial,
-                proven: self.is_proven(),
-                other_subflows: false,
-                contiguous: true,
-                checksum: connection.uses_checksum(),
-                fallen_back: connection.has_fallen_back(),
-            },
-        );
         let falls = matches!(
-            reaction,
+            self.decide(event),
             Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
         );
         if falls {
-            connection.fall_back();
+            self.connection().fall_back();
         }
         falls
     }
 
     /// What to put on a reset.
     pub(crate) fn reset_option(&self) -> ResetOption {
-        if self.reset.load(Ordering::Relaxed) == ResetOption::Fastclose as u8 {
-            ResetOption::Fastclose
-        } else {
-            ResetOption::None
+        let stored = self.reset.load(Ordering::Relaxed);
+        let [kind, transient, reason, _] = stored.to_le_bytes();
+        match kind {
+            0 => ResetOption::None,
+            1 => ResetOption::Fastclose,
+            _ => ResetOption::Tcprst(MpTcprst {
+                transient: transient != 0,
+                reason: Reason::from_code(reason),
+            }),
         }
     }
 
     /// Chooses what the next reset carries.
     pub(crate) fn set_reset_option(&self, option: ResetOption) {
-        self.reset.store(option as u8, Ordering::Relaxed);
+        let bytes = match option {
+            ResetOption::None => [0; 4],
+            ResetOption::Fastclose => [1, 0, 0, 0],
+            ResetOption::Tcprst(option) => [2, u8::from(option.transient), option.reason.code(), 0],
+        };
+        self.reset
+            .store(u32::from_le_bytes(bytes), Ordering::Relaxed);
     }
 
-    /// The client's handshake.
+    /// Notes what the peer has put on its reset.
+    pub(crate) fn set_peer_reset(&self, option: MpTcprst) {
+        let bytes = [1, u8::from(option.transient), option.reason.code(), 0];
+        self.peer_reset
+            .store(u32::from_le_bytes(bytes), Ordering::Relaxed);
+    }
+
+    /// What the peer has put on its reset.
+    pub(crate) fn peer_reset(&self) -> Option<MpTcprst> {
+        let [seen, transient, reason, _] = self.peer_reset.load(Ordering::Relaxed).to_le_bytes();
+        (seen != 0).then(|| MpTcprst {
+            transient: transient != 0,
+            reason: Reason::from_code(reason),
+        })
+    }
+
+    /// The handshake.
     ///
     /// # Safety
     ///
     /// The subflow is owned, and no other reference to the handshake is in use.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
-    pub(crate) unsafe fn client(&self) -> &mut Option<Client> {
+    pub(crate) unsafe fn handshake(&self) -> &mut Handshake {
         // SAFETY: By this function's contract.
-        unsafe { &mut *self.client.get() }
+        unsafe { &mut *self.handshake.get() }
+    }
+
+    /// What to say on the next segment without data.
+    ///
+    /// # Safety
+    ///
+    /// The subflow is owned, and no other reference to the signal is in use.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
+    pub(crate) unsafe fn signal(&self) -> &mut Option<Signal> {
+        // SAFETY: By this function's contract.
+        unsafe { &mut *self.signal.get() }
+    }
+
+    /// At what rate it delivers.
+    ///
+    /// # Safety
+    ///
+    /// The connection socket is owned, and no other reference to the rate is in use.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
+    pub(crate) unsafe fn rate(&self) -> &mut DeliveryRate {
+        // SAFETY: By this function's contract.
+        unsafe { &mut *self.rate.get() }
+    }
+
+    /// When its congestion window was reduced.
+    ///
+    /// # Safety
+    ///
+    /// The connection socket is owned, and no other reference to the state is in use.
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
+    pub(crate) unsafe fn penalty(&self) -> &mut Penalty {
+        // SAFETY: By this function's contract.
+        unsafe { &mut *self.penalty.get() }
     }
 
     /// Which data each byte sent carries.
@@ -340,154 +599,5 @@ impl Subflow {
     pub(crate) unsafe fn receive(&self) -> &mut ReceiveMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.receive.get() }
-    }
-}
-
-/// `setsockopt(TCP_ULP, "mptcp_rs")`: the module alone decides what is a subflow.
-///
-/// # Safety
-///
-/// Called by TCP.
-unsafe extern "C" fn refuse(_sk: *mut bindings::sock) -> kernel::ffi::c_int {
-    EOPNOTSUPP.to_errno()
-}
-
-/// TCP destroys the subflow's socket.
-///
-/// # Safety
-///
-/// Called by TCP once, with a socket whose protocol we are.
-unsafe extern "C" fn release(sk: *mut bindings::sock) {
-    // SAFETY: By the function's contract.
-    let Some(ssk) = (unsafe { Sock::from_raw(sk) }) else {
-        return;
-    };
-    let Some(subflow) = of(ssk) else {
-        return;
-    };
-    af_ops::unhook(ssk);
-    // SAFETY: The socket is dead, nobody else uses its callbacks.
-    unsafe {
-        (*sk).sk_data_ready = subflow.data_ready;
-        (*sk).sk_write_space = subflow.write_space;
-        (*sk).sk_state_change = subflow.state_change;
-        (*sk).sk_error_report = subflow.error_report;
-    }
-    net::on_subflow_end(ssk);
-    subflow.connection().on_subflow_gone(ssk);
-    // SAFETY: `rcu` is the first field of the subflow, whose last user is the callback.
-    unsafe {
-        bindings::mptcp_shim_call_rcu(ssk.ulp_data().cast(), Some(free));
-        (*ssk.icsk()).icsk_ulp_data = core::ptr::null_mut();
-    }
-}
-
-/// The grace period is over: nobody looks at the subflow any more.
-///
-/// # Safety
-///
-/// Called by RCU with the `rcu` field of a [`Subflow`] from `KBox::into_raw`.
-unsafe extern "C" fn free(head: *mut bindings::callback_head) {
-    // SAFETY: By the function's contract. CAST: `rcu` is the first field of the C layout.
-    let subflow = unsafe { KBox::from_raw(head.cast::<Subflow>()) };
-    let msk = subflow.msk;
-    drop(subflow);
-    msk.put();
-}
-
-/// Runs `event` for a callback of TCP and hands it the subflow.
-///
-/// # Safety
-///
-/// Called by TCP with a live socket that is owned.
-#[inline]
-unsafe fn on_event(sk: *mut bindings::sock, event: impl FnOnce(Sock, &Subflow)) {
-    // SAFETY: By the function's contract.
-    if let Some(ssk) = unsafe { Sock::from_raw(sk) } {
-        if let Some(subflow) = of(ssk) {
-            event(ssk, subflow);
-        }
-    }
-}
-
-/// Data has arrived on the subflow.
-///
-/// # Safety
-///
-/// As for [`on_event`].
-unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
-    // SAFETY: Passed on.
-    unsafe { on_event(sk, rx::take_from_subflow) };
-}
-
-/// The subflow has room to write again.
-///
-/// # Safety
-///
-/// As for [`on_event`].
-unsafe extern "C" fn write_space(sk: *mut bindings::sock) {
-    // SAFETY: Passed on.
-    unsafe { on_event(sk, |_, subflow| subflow.connection().on_subflow_room()) };
-}
-
-/// The subflow's TCP state has changed.
-///
-/// # Safety
-///
-/// As for [`on_event`].
-unsafe extern "C" fn state_change(sk: *mut bindings::sock) {
-    // SAFETY: Passed on; the saved callback is the socket's own.
-    unsafe {
-        on_event(sk, |ssk, subflow| {
-            if let Some(function) = subflow.state_change {
-                function(ssk.as_ptr());
-            }
-            rx::take_from_subflow(ssk, subflow);
-            subflow.connection().on_subflow_state(ssk);
-        });
-    }
-}
-
-/// An error has hit the subflow.
-///
-/// # Safety
-///
-/// As for [`on_event`].
-unsafe extern "C" fn error_report(sk: *mut bindings::sock) {
-    // SAFETY: Passed on.
-    unsafe {
-        on_event(sk, |ssk, subflow| {
-            subflow.connection().on_subflow_state(ssk)
-        })
-    };
-}
-
-/// The name of the protocol, while it lives.
-pub(crate) struct Registration;
-
-impl Registration {
-    /// Registers the upper layer protocol.
-    ///
-    /// # Errors
-    ///
-    /// `EEXIST` when another module has its name.
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: Module init is the only writer and runs once.
-        unsafe {
-            (*ulp()).owner = bindings::mptcp_shim_this_module();
-            kernel::error::to_result(bindings::tcp_register_ulp(ulp()))?;
-        }
-        Ok(Self)
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        // SAFETY: Registered by `new`; no socket uses it, or the module could not unload. The
-        // callbacks of `call_rcu` must have run before the code goes away.
-        unsafe {
-            bindings::tcp_unregister_ulp(ulp());
-            bindings::rcu_barrier();
-        }
     }
 }

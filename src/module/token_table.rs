@@ -13,6 +13,7 @@ use core::cell::UnsafeCell;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
+use mptcp_proto::ids::Token;
 
 /// Shards, a power of two.
 const SHARDS: usize = 64;
@@ -67,10 +68,10 @@ fn with_chains<R>(shard: &Shard, work: impl FnOnce(&mut [*mut Connection; CHAINS
     result
 }
 
-/// Runs `work` on the head of the chain of `connection`, under the shard's lock.
-fn with_chain<R>(connection: &Connection, work: impl FnOnce(&mut *mut Connection) -> R) -> R {
+/// Runs `work` on the head of the chain of `token`, under the shard's lock.
+fn with_chain<R>(token: Token, work: impl FnOnce(&mut *mut Connection) -> R) -> R {
     // CAST: On all supported machines `usize` has at least 32 bits.
-    let token = connection.token().get() as usize;
+    let token = token.get() as usize;
     with_chains(&TABLE.0[token % SHARDS], |chains| {
         work(&mut chains[token / SHARDS % CHAINS])
     })
@@ -82,7 +83,7 @@ fn with_chain<R>(connection: &Connection, work: impl FnOnce(&mut *mut Connection
 ///
 /// `EEXIST` when its namespace has a connection with the same token.
 pub(crate) fn insert(connection: &Connection) -> Result {
-    with_chain(connection, |head| {
+    with_chain(connection.token(), |head| {
         let mut next = *head;
         // SAFETY: Connections in a chain are alive: they leave it before they are freed.
         while let Some(other) = unsafe { next.as_ref() } {
@@ -97,9 +98,25 @@ pub(crate) fn insert(connection: &Connection) -> Result {
     })
 }
 
+/// The connection of `net` with a token. The caller gets a reference to its socket.
+pub(crate) fn find<'a>(net: *mut bindings::net, token: Token) -> Option<&'a Connection> {
+    with_chain(token, |head| {
+        let mut next = *head;
+        // SAFETY: Connections in a chain are alive: they leave it before they are freed.
+        while let Some(connection) = unsafe { next.as_ref() } {
+            if connection.token() == token && connection.msk().net() == net {
+                connection.msk().hold();
+                return Some(connection);
+            }
+            next = connection.next_by_token.load(Ordering::Relaxed);
+        }
+        None
+    })
+}
+
 /// Removes `connection`, if it is there.
 pub(crate) fn remove(connection: &Connection) {
-    with_chain(connection, |head| {
+    with_chain(connection.token(), |head| {
         let after = connection.next_by_token.load(Ordering::Relaxed);
         let mut next = *head;
         if core::ptr::eq(next, connection) {

@@ -19,7 +19,10 @@ use mptcp_proto::mapping::{
     Mapping,
     Table, //
 };
-use mptcp_proto::seq::SubflowSeq;
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
 
 /// Assignments that a subflow starts with: one, and one for each reinjection under way.
 const ASSIGNMENTS: usize = 4;
@@ -67,6 +70,27 @@ impl TransmitMap {
             }
             Err(_) => Err(EINVAL),
         }
+    }
+
+    /// Whether data from `dsn` on that is handed over as the byte `ssn` goes on where the last data
+    /// ended, so that one mapping can describe both.
+    pub(crate) fn continues(&self, ssn: SubflowSeq, dsn: DataSeq) -> bool {
+        self.assigned
+            .last()
+            .is_none_or(|last| last.end_ssn() == ssn && last.end_dsn() == dsn)
+    }
+
+    /// What was assigned to the bytes from `una` on.
+    pub(crate) fn assigned_from(&self, una: SubflowSeq) -> impl Iterator<Item = Mapping> + '_ {
+        self.assigned.iter().filter_map(move |mapping| {
+            if mapping.end_ssn().at_or_before(una) {
+                None
+            } else if mapping.ssn().before(una) {
+                Some(mapping.skip(una.distance_from(mapping.ssn())))
+            } else {
+                Some(mapping)
+            }
+        })
     }
 
     /// Takes back what was assigned from `ssn` on: the bytes were not handed over.

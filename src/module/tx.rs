@@ -3,10 +3,10 @@
 //! The way out: from the application's buffer to the subflow.
 //!
 //! The application's bytes are copied once. While nothing waits, TCP's own code copies them into the
-//! subflow's packets, and the connection keeps references to the pages that TCP put them in
+//! packets of a subflow, and the connection keeps references to the pages that TCP put them in
 //! ([`write_through`]). What the subflow cannot take now is copied into pages of our own
 //! ([`copy_some`]), or stays in the pages that the application handed over ([`take_pages`]), and
-//! goes to the subflow by reference later ([`push`]). Either way the pages stay until the peer's
+//! goes to a subflow by reference later ([`push`]). Either way the pages stay until the peer's
 //! Data ACK has passed them, and what one subflow loses another can send.
 //!
 //! The connection's window is looked at, and not only the subflow's: a peer may acknowledge bytes of
@@ -15,31 +15,24 @@
 //! C counterpart: `mptcp_sendmsg`, `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
-use crate::connection::event;
-use crate::locks::{
-    DataLock,
-    Owned, //
+use crate::locks::Owned;
+use crate::push::{
+    self,
+    push,
+    QUIETLY, //
 };
-use crate::proto_ops;
-use crate::send_queue::PAGES;
+use crate::schedule;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
     Subflow, //
 };
+use crate::worker;
 use kernel::prelude::*;
 use mptcp_proto::mapping::Mapping;
-use mptcp_proto::seq::DataSeq;
 
 /// Bytes copied before they are handed to the subflow while the application has more.
 const BATCH: u64 = 1 << 16;
-/// Most bytes handed to a subflow at once.
-const BURST: u64 = 1 << 18;
-/// Largest packet, headers included: a mapping's length has 16 bits.
-const PACKET_MAX: u32 = 1 << 16;
-/// What each call of TCP's `sendmsg` is told: never to wait, never to signal.
-const QUIETLY: u32 = bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL;
-
 /// Sends what the application passes; returns the bytes taken.
 ///
 /// # Errors
@@ -157,20 +150,19 @@ fn write_through(
     let connection = owned.connection();
     let msk = connection.msk();
     // Whether the subflow has room is for TCP to say.
-    if owned.queue().has_unsent()
-        || !connection.is_first_alive()
-        || msk.wmem_queued() >= msk.sndbuf()
-    {
+    if owned.queue().has_unsent() || msk.wmem_queued() >= msk.sndbuf() {
         return Ok(0);
     }
-    let ssk = connection.first();
+    let Some((ssk, most)) = schedule::next_for_new(owned, len) else {
+        return Ok(0);
+    };
     ssk.lock(true);
     let mut taken = 0;
     let mut result = Ok(());
     if let Some(subflow) = subflow::of(ssk) {
-        limit_packets(ssk);
-        while taken < len {
-            match write_fragment(owned, ssk, subflow, message, len - taken, flags) {
+        push::prepare(ssk, subflow, owned.queue().nxt());
+        while taken < most {
+            match write_fragment(owned, ssk, subflow, message, most - taken, flags) {
                 Ok(0) => break,
                 Ok(bytes) => taken += bytes,
                 Err(error) => {
@@ -181,7 +173,7 @@ fn write_through(
         }
     }
     ssk.release();
-    crate::close::arm_timer(owned);
+    worker::arm_timer(owned);
     result.map(|()| taken).or_else(|error| match taken {
         0 => Err(error),
         _ => Ok(taken),
@@ -219,7 +211,7 @@ fn write_fragment(
     let nxt = owned.queue().nxt();
     let mut data = owned.data();
     data.sent = Mapping::new(ssn, nxt, 0);
-    let window = window_room(&data, nxt);
+    let window = push::window_room(&data, nxt);
     let asked = core::cmp::min(asked, u32::try_from(window).unwrap_or(u32::MAX));
     // The numbers must be known before the peer can acknowledge them. Data beyond a DATA_FIN is
     // impossible: the caller has looked for a shutdown.
@@ -360,113 +352,5 @@ fn charge(msk: Sock, bytes: u32) {
         bindings::mptcp_shim_sk_wmem_charge(msk.as_ptr(), bytes as i32);
         let tp = msk.tcp();
         (*tp).write_seq = (*tp).write_seq.wrapping_add(bytes);
-    }
-}
-
-/// Keeps packets within what a mapping can describe; a change of route may have raised the limit.
-///
-/// # Locking
-///
-/// `ssk` is owned.
-fn limit_packets(ssk: Sock) {
-    // SAFETY: A live, owned socket.
-    unsafe {
-        let raw = ssk.as_ptr();
-        (*raw).sk_gso_max_size = (*raw).sk_gso_max_size.min(PACKET_MAX);
-    }
-}
-
-/// Hands what waits to the subflow, as far as the subflow's memory allows.
-pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
-    let connection = owned.connection();
-    connection.take_events(event::PUSH);
-    let fin = connection.has_fallen_back() && connection.data_fin().is_some();
-    if !(owned.queue().has_unsent() || fin) || !connection.is_first_alive() {
-        connection.set_unsent(owned.queue().has_unsent());
-        return;
-    }
-    let ssk = connection.first();
-    ssk.lock(true);
-    if let Some(subflow) = subflow::of(ssk) {
-        push_to(owned, ssk, subflow, flags);
-        if fin && !owned.queue().has_unsent() {
-            // Without options only the subflow's own FIN ends the stream.
-            proto_ops::shutdown_subflow(ssk);
-        }
-    }
-    ssk.release();
-}
-
-/// See [`push`]; `ssk` is owned.
-fn push_to(owned: &mut Owned<'_>, ssk: Sock, subflow: &Subflow, flags: u32) {
-    let connection = owned.connection();
-    limit_packets(ssk);
-    // SAFETY: Zeroes are an empty page range.
-    let mut pages: [bindings::bio_vec; PAGES] = unsafe { core::mem::zeroed() };
-    loop {
-        let nxt = owned.queue().nxt();
-        let ssn = subflow.local_ssn(ssk.write_seq());
-        let mut data = owned.data();
-        data.sent = Mapping::new(ssn, nxt, 0);
-        let window = window_room(&data, nxt);
-        drop(data);
-        let most = core::cmp::min(window, BURST);
-        let found = owned.queue().next_pages(most, &mut pages);
-        if found.bytes == 0 {
-            break;
-        }
-        // CAST: At most BURST.
-        let mapping = Mapping::new(ssn, nxt, found.bytes as u32);
-        let is_last = nxt.advance(found.bytes) == owned.queue().end();
-        let more = if is_last || found.bytes == window {
-            flags & bindings::MSG_MORE
-        } else {
-            bindings::MSG_MORE
-        };
-        let stable = if found.shared {
-            0
-        } else {
-            bindings::MSG_NO_SHARED_FRAGS
-        };
-        // SAFETY: The subflow is owned; the map is not used across the calls below. `pages` hold
-        // `found.bytes` bytes in `found.count` ranges, whose pages the queue keeps.
-        let sent = unsafe {
-            if subflow.transmit().assign(mapping).is_err() {
-                break;
-            }
-            bindings::mptcp_shim_splice_pages(
-                ssk.as_ptr(),
-                pages.as_mut_ptr(),
-                found.count as u32,
-                found.bytes as usize,
-                QUIETLY | stable | more,
-            )
-        };
-        // CAST: A positive result is at most BURST.
-        let sent = u64::try_from(sent).unwrap_or(0);
-        owned.queue().advance(sent);
-        if sent < found.bytes {
-            // SAFETY: As above.
-            unsafe { subflow.transmit().unassign(ssn.advance(sent as u32)) };
-            break;
-        }
-    }
-    connection.set_unsent(owned.queue().has_unsent());
-    crate::close::arm_timer(owned);
-}
-
-/// Bytes that the peer's window allows from `nxt` on.
-///
-/// With nothing in flight one byte may exceed it: TCP's own window probe of the subflow then finds
-/// out when the window opens.
-fn window_room(data: &DataLock<'_>, nxt: DataSeq) -> u64 {
-    if data.connection().has_fallen_back() {
-        return u64::MAX;
-    }
-    let end = data.proto.snd_wnd_end();
-    if nxt.before(end) {
-        end.distance_from(nxt)
-    } else {
-        u64::from(data.proto.snd_una() == nxt)
     }
 }

@@ -43,6 +43,7 @@
 //! | [`handshake`] | setting up a connection, joining a subflow | 3.1, 3.2 |
 //! | [`connection`] | data-level acknowledgment and close | 3.3.2, 3.3.3, 3.5 |
 //! | [`fallback`] | when to fall back, reset or go on | 3.6, 3.7 |
+//! | [`repeats`] | what has to be sent again | 3.3.6 |
 //! | [`scheduler`] | which subflow carries the next data | 2.5, 3.3.8 |
 //! | [`path_manager`] | which subflows there are to be | 3.2, 3.3.8, 3.4, 3.9 |
 #![crate_name = "mptcp_proto"]
@@ -58,6 +59,7 @@ pub mod mapping;
 pub mod options;
 pub mod path_manager;
 pub mod reassembly;
+pub mod repeats;
 pub mod scheduler;
 pub mod seq;
 pub mod time;

@@ -8,22 +8,22 @@
 
 #include "mptcp_shims.h"
 
-/* What the SYN being answered on this CPU asked for; 0 outside of conn_request. */
-static DEFINE_PER_CPU(u8, pending_terms);
+/* How the packet being handled on this CPU is to be answered; NULL when TCP alone knows. */
+static DEFINE_PER_CPU(const void *, pending);
 
 struct request_sock *mptcp_shim_request_from_sock(struct sock *sk)
 {
 	return inet_reqsk(sk);
 }
 
-void mptcp_shim_set_pending_terms(u8 terms)
+void mptcp_shim_set_pending(const void *answer)
 {
-	this_cpu_write(pending_terms, terms);
+	this_cpu_write(pending, answer);
 }
 
-u8 mptcp_shim_pending_terms(void)
+const void *mptcp_shim_pending(void)
 {
-	return this_cpu_read(pending_terms);
+	return this_cpu_read(pending);
 }
 
 /* Lengths and checksums of a segment whose TCP header has grown below its IP header. */

@@ -43,15 +43,18 @@ void mptcp_shim_sock_orphan(struct sock *sk)
 }
 
 /*
- * The application is gone, but TCP goes on delivering what arrives and sending what waits. For that
- * it needs a struct socket, whose flags say that somebody waits for room.
+ * No application holds the socket, but TCP goes on delivering what arrives and sending what waits.
+ * For that it needs a struct socket, whose flags say that somebody waits for room, and a wait queue,
+ * which TCP joins for a moment also when it is told not to wait.
  */
 void mptcp_shim_sock_detach(struct sock *sk)
 {
-	static struct socket_alloc nobody;
+	static struct socket_alloc nobody = {
+		.socket.wq.wait = __WAIT_QUEUE_HEAD_INITIALIZER(nobody.socket.wq.wait),
+	};
 
 	write_lock_bh(&sk->sk_callback_lock);
-	RCU_INIT_POINTER(sk->sk_wq, NULL);
+	RCU_INIT_POINTER(sk->sk_wq, &nobody.socket.wq);
 	sk->sk_socket = &nobody.socket;
 	write_unlock_bh(&sk->sk_callback_lock);
 }

@@ -17,26 +17,19 @@ static void no_delack_timer(struct timer_list *timer)
 	sock_put(&icsk->icsk_inet.sk);
 }
 
-static void no_keepalive_timer(struct timer_list *timer)
-{
-	struct inet_connection_sock *icsk =
-		timer_container_of(icsk, timer, icsk_keepalive_timer);
-
-	sock_put(&icsk->icsk_inet.sk);
-}
-
 static enum hrtimer_restart no_hrtimer(struct hrtimer *timer)
 {
 	return HRTIMER_NORESTART;
 }
 
-void mptcp_shim_setup_timers(struct sock *sk, void (*function)(struct timer_list *))
+void mptcp_shim_setup_timers(struct sock *sk, void (*retransmit)(struct timer_list *),
+			     void (*path)(struct timer_list *))
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 
-	timer_setup(&sk->tcp_retransmit_timer, function, 0);
+	timer_setup(&sk->tcp_retransmit_timer, retransmit, 0);
 	timer_setup(&inet_csk(sk)->icsk_delack_timer, no_delack_timer, 0);
-	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, no_keepalive_timer, 0);
+	timer_setup(&inet_csk(sk)->icsk_keepalive_timer, path, 0);
 	hrtimer_setup(&tp->pacing_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	hrtimer_setup(&tp->compressed_ack_timer, no_hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 }
@@ -59,6 +52,38 @@ void mptcp_shim_start_timer(struct sock *sk, u32 timeout_us)
 	if (!timer_pending(&sk->tcp_retransmit_timer))
 		sk_reset_timer(sk, &sk->tcp_retransmit_timer,
 			       jiffies + usecs_to_jiffies(timeout_us) + 1);
+}
+
+void mptcp_shim_stop_timer(struct sock *sk)
+{
+	sk_stop_timer(sk, &sk->tcp_retransmit_timer);
+}
+
+/* The keepalive timer of a connection socket is the path manager's; a new time replaces the old one. */
+void mptcp_shim_start_path_timer(struct sock *sk, u32 timeout_us)
+{
+	sk_reset_timer(sk, &inet_csk(sk)->icsk_keepalive_timer,
+		       jiffies + usecs_to_jiffies(timeout_us) + 1);
+}
+
+struct sock *mptcp_shim_sk_from_path_timer(struct timer_list *timer)
+{
+	struct inet_connection_sock *icsk =
+		timer_container_of(icsk, timer, icsk_keepalive_timer);
+
+	return &icsk->icsk_inet.sk;
+}
+
+/* TCP's keepalive asks the peer within a second, three times, and closes the socket without answer. */
+void mptcp_shim_probe(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	tp->keepalive_time = HZ;
+	tp->keepalive_intvl = HZ;
+	tp->keepalive_probes = 3;
+	sk->sk_prot->keepalive(sk, 1);
+	sock_set_flag(sk, SOCK_KEEPOPEN);
 }
 
 int mptcp_shim_two_time_waits(void)
@@ -112,6 +137,108 @@ bool mptcp_shim_tcp_has_signature(const struct sock *sk)
 u32 mptcp_shim_tcp_rto_us(const struct sock *sk)
 {
 	return jiffies_to_usecs(inet_csk(sk)->icsk_rto);
+}
+
+/*
+ * The figures that a scheduler needs. What may be handed over beyond the congestion window is what
+ * the subflow sends in some milliseconds, by which time an ACK has led to the next choice.
+ */
+void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 mss = max(tp->mss_cache, 1U);
+	const u32 interval = READ_ONCE(tp->rate_interval_us);
+	const u32 idle = tcp_jiffies32 - READ_ONCE(tp->lsndtime);
+
+	path->srtt_us = READ_ONCE(tp->srtt_us) >> 3;
+	path->min_rtt_us = path->srtt_us ? tcp_min_rtt(tp) : 0;
+	path->rttvar_us = READ_ONCE(tp->mdev_us) >> 2;
+	path->cwnd = tcp_snd_cwnd(tp) * mss;
+	path->headroom = 2 * mss;
+	path->in_flight = tcp_packets_in_flight(tp) * mss;
+	path->unsent = READ_ONCE(tp->write_seq) - READ_ONCE(tp->snd_nxt);
+	path->idle_us = jiffies_to_usecs(min(idle, (u32)(60 * HZ)));
+	path->mss = mss;
+	path->delivery_rate = interval ? div_u64((u64)READ_ONCE(tp->rate_delivered) * mss *
+						 USEC_PER_SEC, interval) : 0;
+	path->app_limited = tp->rate_app_limited;
+}
+
+u64 mptcp_shim_now_us(void)
+{
+	return div_u64(ktime_get_ns(), NSEC_PER_USEC);
+}
+
+/* When the oldest segment that the peer has not acknowledged was sent last; now if there is none. */
+u64 mptcp_shim_oldest_sent_us(const struct sock *sk)
+{
+	const struct sk_buff *head = tcp_rtx_queue_head(sk);
+
+	return head ? tcp_skb_timestamp_us(head) : mptcp_shim_now_us();
+}
+
+/* A smaller congestion window, in bytes, from which TCP grows as after a loss. */
+void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	const u32 segments = max(cwnd / max(tp->mss_cache, 1U), 2U);
+
+	tcp_snd_cwnd_set(tp, min(segments, tcp_snd_cwnd(tp)));
+	tp->snd_ssthresh = max(segments, 2U);
+}
+
+/* Segments leave room for @space bytes of options: now, and whenever TCP looks at the MTU again. */
+void mptcp_shim_leave_room(struct sock *sk, u16 space)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+
+	icsk->icsk_ext_hdr_len += space;
+	icsk->icsk_sync_mss(sk, icsk->icsk_pmtu_cookie);
+}
+
+/* The next bytes begin a packet of their own, also if the last packet is sent again. */
+void mptcp_shim_end_packet(struct sock *sk)
+{
+	struct sk_buff *tail = tcp_write_queue_tail(sk);
+
+	if (!tail)
+		tail = skb_rb_last(&sk->tcp_rtx_queue);
+	if (tail)
+		TCP_SKB_CB(tail)->eor = 1;
+}
+
+/*
+ * Where others carry the data, a subflow that does not get through tries again every second, so that
+ * its return is noticed.
+ */
+void mptcp_shim_limit_rto(struct sock *sk)
+{
+	WRITE_ONCE(inet_csk(sk)->icsk_rto_max, min(inet_csk(sk)->icsk_rto_max, (u32)HZ));
+}
+
+/*
+ * The round-trip time and four times its deviation, as for TCP's timeout, but without the 200 ms that
+ * TCP adds at least, because it has nothing better to do than to wait.
+ */
+u32 mptcp_shim_patience_us(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 srtt = READ_ONCE(tp->srtt_us) >> 3;
+
+	if (!srtt)
+		return USEC_PER_SEC;
+	return min(srtt + max(READ_ONCE(tp->mdev_us), 20U * USEC_PER_MSEC), 10U * USEC_PER_SEC);
+}
+
+/* Whether data waits for its ACK and nothing has come for longer than that. */
+bool mptcp_shim_is_silent(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 1;
+	const u32 silence = tcp_jiffies32 - READ_ONCE(tp->rcv_tstamp);
+
+	return tp->packets_out && silence > patience &&
+	       mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk) > jiffies_to_usecs(patience);
 }
 
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk)

@@ -46,6 +46,10 @@ attack() {
 	fi
 	role client "$1"
 	role server "$2"
+	# What is forged is for one subflow, so the data has to stay there.
+	for namespace in client server; do
+		[ ! -e /proc/sys/net/mptcp_rs ] || ip netns exec $namespace sysctl -qw net.mptcp_rs.path_manager=none
+	done
 	if [ "$3" = 4 ]; then
 		addresses="--client $client4 --server $server4 --ghost 10.0.1.99"
 	else

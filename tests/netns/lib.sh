@@ -293,13 +293,12 @@ cleanup() {
 
 ### Namespaces
 
-# topology [N|routed]: makes the namespaces of the drawing above, all plain; removes earlier ones.
-topology() {
+# make_namespaces NAME...: these, all plain and without interfaces, instead of earlier ones.
+make_namespaces() {
 	stop_all
 	drop_namespaces
 	modprobe -q veth || :
-	namespaces='client server'
-	[ "${1-}" != routed ] || namespaces='client router server'
+	namespaces=$*
 	for namespace in $namespaces; do
 		ip netns add "$namespace"
 		# A SYN lost by chance must not switch the in-tree peer's MPTCP off for an hour.
@@ -312,6 +311,11 @@ topology() {
 	done
 	# shellcheck disable=SC2034 # in_ns reads them by name
 	role_client=plain role_server=plain role_router=plain
+}
+
+# topology [N|routed]: makes the namespaces of the drawing above, all plain; removes earlier ones.
+topology() {
+	if [ "${1-}" = routed ]; then make_namespaces client router server; else make_namespaces client server; fi
 	client4=10.0.1.1 client6=fd00:1::1
 	if [ "${1-}" = routed ]; then
 		server4=10.0.9.2 server6=fd00:9::2

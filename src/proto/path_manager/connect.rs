@@ -132,14 +132,16 @@ impl Paths {
     /// those whose addresses are used least.
     pub(super) fn connect(&mut self, now: Timestamp) -> Option<Decision> {
         let uses = self.uses();
-        let (pair, _) = self
-            .missing(&uses, now)
-            .filter(|(_, from)| *from <= Tick::at(now))
-            .min_by_key(|(pair, _)| {
-                let local = self.locals.get(pair.local);
-                let is_backup = local.is_some_and(|local| local.is_backup());
-                (is_backup, uses.of_both(*pair))
-            })?;
+        let mut best = None;
+        for (pair, from) in self.missing(&uses, now) {
+            let local = self.locals.get(pair.local);
+            let is_backup = local.is_some_and(|local| local.is_backup());
+            let rank = (is_backup, uses.of_both(pair));
+            if from <= Tick::at(now) && best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, pair));
+            }
+        }
+        let (_, pair) = best?;
         let local = self.locals.get(pair.local)?;
         let peer = self.peers.get(pair.peer)?;
         let id = self.name_local(pair.local)?;

@@ -17,7 +17,10 @@ use super::address::{
 };
 use super::signalling::Announcement;
 use super::tick::Tick;
-use super::Paths;
+use super::{
+    Paths,
+    LOCALS, //
+};
 use crate::ids::{
     Address,
     AddressId, //
@@ -141,6 +144,18 @@ impl Local {
 }
 
 impl Paths {
+    /// Returns the local addresses that are there, with the numbers of their interfaces; zero for
+    /// one of which no interface is known.
+    #[must_use]
+    pub fn locals(&self) -> [Option<(Address, u32)>; LOCALS] {
+        let mut present = [None; LOCALS];
+        let all = self.locals.iter().filter(|(_, local)| local.is_present);
+        for (place, (_, local)) in present.iter_mut().zip(all) {
+            *place = Some((local.addr, local.interface_index));
+        }
+        present
+    }
+
     /// Returns the slot of a local address.
     pub(super) fn find_local(&self, addr: Address) -> Option<u8> {
         self.locals.find(|local| local.addr == addr)

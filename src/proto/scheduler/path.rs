@@ -112,6 +112,25 @@ pub enum Standing {
 }
 
 impl Path {
+    /// A subflow that cannot be used.
+    pub const UNUSABLE: Self = Self {
+        index: 0,
+        srtt: Duration::ZERO,
+        min_rtt: Duration::ZERO,
+        rttvar: Duration::ZERO,
+        cwnd: 0,
+        headroom: 0,
+        in_flight: 0,
+        unsent: 0,
+        idle: Duration::ZERO,
+        mss: 0,
+        delivery_rate: 0,
+        behind: 0,
+        backup: false,
+        stale: false,
+        usable: false,
+    };
+
     /// Returns how the subflow stands, if it is usable.
     ///
     /// RFC 8684, Section 3.3.8.

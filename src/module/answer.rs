@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Data ACKs that no segment of ours has carried: which subflow sends one, and when.
+//!
+//! C counterpart: `mptcp_cleanup_rbuf`, `mptcp_send_ack` in net/mptcp/protocol.c.
+
+use crate::connection::Connection;
+use crate::event;
+use crate::segment;
+use crate::sock::Sock;
+use crate::subflow;
+
+/// Sends a Data ACK on every subflow.
+///
+/// # Locking
+///
+/// The connection socket is owned.
+pub(crate) fn answer(connection: &Connection) {
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        if subflow::of(ssk).is_some() {
+            ssk.send_ack();
+        }
+        ssk.release();
+    }
+}
+
+/// The application has read: answers what has come, as TCP would.
+///
+/// # Locking
+///
+/// Nothing is owned.
+pub(crate) fn after_read(connection: &Connection) {
+    let unacked = connection.rcv_nxt().distance_from(connection.data_acked());
+    if unacked == 0 {
+        return;
+    }
+    let drained = connection.msk().receive_memory() == 0;
+    if let Some(ssk) = connection.only_first() {
+        if ssk.owes_ack(unacked, drained) && !segment::answer_at_once(ssk) {
+            connection.schedule(event::ANSWER);
+        }
+        return;
+    }
+    let owing = connection.hold_subflows(|ssk| ssk.owes_ack(unacked, drained));
+    for ssk in owing.into_iter().flatten() {
+        if !segment::answer_at_once(ssk) {
+            connection.schedule(event::ANSWER);
+        }
+        ssk.put();
+    }
+}
+
+/// TCP's reader of the connection socket wants to answer what it has read, or to tell of room.
+///
+/// # Locking
+///
+/// `msk` is owned.
+pub(crate) fn on_read(connection: &Connection, msk: Sock) {
+    let rcv_nxt = connection.rcv_nxt();
+    let free = connection.free_space(0);
+    let window = connection.advertised();
+    if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, msk.mss()) {
+        answer(connection);
+    }
+}

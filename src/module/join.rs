@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The MP_JOIN handshake on real TCP sockets, both sides.
+//!
+//! A SYN that names one of our tokens never reaches the application's listener: it is steered to a
+//! listener of ours ([`crate::join_listener`]), whichever port it was sent to. What the third ACK has
+//! to be checked against waits in the request socket, where TCP has a place for a saved SYN. Our own
+//! joins are TCP sockets that the worker makes and connects.
+//!
+//! RFC 8684, Section 3.2. C counterpart: net/mptcp/subflow.c.
+
+use crate::attach;
+use crate::bindings;
+use crate::connection::Connection;
+use crate::crypto::{
+    fill_random,
+    KernelSha256, //
+};
+use crate::event;
+use crate::join_listener;
+use crate::locks::{
+    DataLock,
+    Owned, //
+};
+use crate::paths;
+use crate::request::{
+    self,
+    Pending, //
+};
+use crate::schedule::now;
+use crate::skb::{
+    Header,
+    Skb,
+    ACK,
+    SYN, //
+};
+use crate::sock::Sock;
+use crate::subflow::{
+    Handshake,
+    ResetOption,
+    Subflow, //
+};
+use crate::token_table;
+use core::ptr::null_mut;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use mptcp_proto::handshake::{
+    JoinClient,
+    JoinOutcome,
+    JoinServer,
+    JoinSyn,
+    JoinSynAckOutcome, //
+};
+use mptcp_proto::ids::{
+    Address,
+    AddressId,
+    Nonce,
+    Token, //
+};
+use mptcp_proto::options::mp_tcprst::Reason;
+use mptcp_proto::options::{
+    mptcp_options,
+    MpJoin,
+    MpTcprst,
+    MptcpOption, //
+};
+use mptcp_proto::path_manager::{
+    Backup,
+    Join,
+    JoinVerdict,
+    LocalEnd,
+    PeerEnd,
+    Refusal,
+    SubflowId, //
+};
+
+/// What the reset of a join says that cannot be proved to come from the peer.
+pub(crate) const UNPROVED: MpTcprst = MpTcprst {
+    transient: false,
+    reason: Reason::MptcpSpecific,
+};
+
+/// The MP_JOIN option of a segment.
+pub(crate) fn mp_join(options: &[u8]) -> Option<MpJoin> {
+    mptcp_options(options).find_map(|option| match option {
+        Ok(MptcpOption::MpJoin(option)) => Some(option),
+        _ => None,
+    })
+}
+
+/// What becomes of a packet that netfilter shows.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It goes on, perhaps to a socket that it was given.
+    Pass,
+    /// It was answered.
+    Drop,
+}
+
+/// A SYN for this host: with MP_JOIN and a token of ours it is ours, whoever listens on its port.
+///
+/// # Context
+///
+/// Softirq.
+pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> Fate {
+    let whole = packet;
+    let Some((header, options)) = packet.incoming() else {
+        return Fate::Pass;
+    };
+    let Some(syn) = mp_join(options).as_ref().and_then(JoinSyn::new) else {
+        return Fate::Pass;
+    };
+    let Some(connection) = token_table::find(net, syn.token) else {
+        return Fate::Pass;
+    };
+    if !whole.checksum_ok(family) {
+        connection.msk().put();
+        return Fate::Drop;
+    }
+    let verdict = admit(connection, syn, &header, whole, family);
+    connection.msk().put();
+    let refusal = match (verdict, join_listener::of(net, family)) {
+        (JoinVerdict::Accept { .. }, Some(listener)) => {
+            whole.steer(listener);
+            return Fate::Pass;
+        }
+        (JoinVerdict::Accept { .. }, None) => Refusal::TooManySubflows.reset(),
+        (JoinVerdict::Refuse(refusal), _) => refusal.reset(),
+    };
+    refuse(whole, family, refusal);
+    Fate::Drop
+}
+
+/// Answers a segment with a reset that says why.
+pub(crate) fn refuse(packet: Skb, family: u32, option: MpTcprst) {
+    request::with_pending(Pending::Reset(option), || packet.send_reset(family));
+}
+
+/// Asks the path manager about a join.
+fn admit(
+    connection: &Connection,
+    syn: JoinSyn,
+    header: &Header,
+    packet: Skb,
+    family: u32,
+) -> JoinVerdict {
+    if !connection.is_joinable() {
+        return JoinVerdict::Refuse(Refusal::Over);
+    }
+    let join = describe(syn.id, syn.backup, header, packet, family);
+    let mut data = DataLock::take(connection);
+    match paths::of(&mut data) {
+        Some(paths) => paths.accept_join(&join, now()),
+        None => JoinVerdict::Refuse(Refusal::TooManySubflows),
+    }
+}
+
+/// A join as the path manager sees it.
+fn describe(id: AddressId, backup: bool, header: &Header, packet: Skb, family: u32) -> Join {
+    let [peer, local] = packet.ends(family);
+    Join {
+        id,
+        backup,
+        local,
+        local_port: header.destination,
+        peer,
+    }
+}
+
+/// Lets the kernel answer a SYN that was steered to our listener; the SYN-ACK gets our MP_JOIN.
+///
+/// # Context
+///
+/// Softirq.
+pub(crate) fn while_answering(
+    net: *mut bindings::net,
+    mut packet: Skb,
+    family: u32,
+    answer: impl FnOnce() -> i32,
+) -> i32 {
+    let whole = packet;
+    let Some((header, options)) = packet.incoming() else {
+        return 0;
+    };
+    let Some(syn) = mp_join(options).as_ref().and_then(JoinSyn::new) else {
+        return 0;
+    };
+    let Some(connection) = token_table::find(net, syn.token) else {
+        return 0;
+    };
+    let verdict = admit(connection, syn, &header, whole, family);
+    connection.msk().put();
+    let JoinVerdict::Accept { id, backup } = verdict else {
+        return 0;
+    };
+    let join = bindings::mptcp_join {
+        token: syn.token.get(),
+        peer_nonce: syn.nonce.get(),
+        local_nonce: random_nonce().get(),
+        peer_id: syn.id.get(),
+        local_id: id.get(),
+        peer_backup: syn.backup,
+        local_backup: backup,
+    };
+    request::with_pending(Pending::Join(join), answer)
+}
+
+/// 32 random bits.
+fn random_nonce() -> Nonce {
+    let mut bytes = [0; 4];
+    fill_random(&mut bytes);
+    Nonce::new(u32::from_be_bytes(bytes))
+}
+
+/// The responder's side, made again from what a request remembers.
+fn server(connection: &Connection, join: &bindings::mptcp_join) -> JoinServer {
+    let syn = JoinSyn {
+        token: Token::new(join.token),
+        nonce: Nonce::new(join.peer_nonce),
+        id: AddressId::new(join.peer_id),
+        backup: join.peer_backup,
+    };
+    JoinServer::new(
+        connection.local_key(),
+        connection.peer_key(),
+        syn,
+        Nonce::new(join.local_nonce),
+    )
+}
+
+/// The option for a SYN-ACK; `None` when the connection is gone.
+pub(crate) fn syn_ack_option(
+    net: *mut bindings::net,
+    join: &bindings::mptcp_join,
+) -> Option<MpJoin> {
+    let connection = token_table::find(net, Token::new(join.token))?;
+    let id = AddressId::new(join.local_id);
+    let option = server(connection, join).syn_ack(id, join.local_backup, &KernelSha256);
+    connection.msk().put();
+    Some(option)
+}
+
+/// A child of our listener has been made by the third ACK. If it is not the peer's, it is reset, and
+/// whoever takes it off the listener's queue closes it.
+///
+/// # Locking
+///
+/// `child` is locked and not yet known to anybody else. # Context: softirq.
+pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn: u32) {
+    let whole = packet;
+    let Some((header, options)) = packet.incoming() else {
+        return;
+    };
+    // SAFETY: Zeroes are a valid value; the child is ours alone.
+    let join = unsafe {
+        let mut join: bindings::mptcp_join = core::mem::zeroed();
+        bindings::mptcp_shim_take_join(child.as_ptr(), &mut join).then_some(join)
+    };
+    let Some(join) = join else {
+        return;
+    };
+    let Some(connection) = token_table::find(child.net(), Token::new(join.token)) else {
+        refuse(whole, family, UNPROVED);
+        return;
+    };
+    let mut server = server(connection, &join);
+    let option = mp_join(options);
+    let refusal = match server.on_third_ack(option.as_ref(), &KernelSha256) {
+        JoinOutcome::Established => {
+            let described = describe(
+                AddressId::new(join.peer_id),
+                join.peer_backup,
+                &header,
+                whole,
+                family,
+            );
+            accept(connection, child, &join, &described, local_isn).err()
+        }
+        JoinOutcome::Repeated => None,
+        JoinOutcome::Reset(reason) => Some(MpTcprst {
+            transient: false,
+            reason,
+        }),
+    };
+    connection.msk().put();
+    if let Some(refusal) = refusal {
+        refuse(whole, family, refusal);
+    }
+}
+
+/// Makes a child of our listener a subflow of the connection.
+///
+/// # Errors
+///
+/// What the reset says.
+fn accept(
+    connection: &Connection,
+    child: Sock,
+    join: &bindings::mptcp_join,
+    described: &Join,
+    local_isn: u32,
+) -> Result<(), MpTcprst> {
+    if !connection.is_joinable() {
+        return Err(Refusal::Over.reset());
+    }
+    let mut data = DataLock::take(connection);
+    let paths = paths::of(&mut data).ok_or(Refusal::TooManySubflows.reset())?;
+    let id = paths.on_joined(described, now()).map_err(Refusal::reset)?;
+    let attached = attach::attach_joined(child, connection, id, Handshake::Joined);
+    let Ok(subflow) = attached else {
+        paths.on_subflow_ended(id, mptcp_proto::path_manager::Ended::Unreachable, now());
+        return Err(Refusal::TooManySubflows.reset());
+    };
+    subflow.set_backup(Backup {
+        local: join.local_backup,
+        peer: join.peer_backup,
+    });
+    subflow.set_copied(data.proto.snd_una());
+    attach::begin(child, subflow, local_isn, child.rcv_nxt().wrapping_sub(1));
+    // SAFETY: The child is nobody else's yet; the connection socket is alive.
+    unsafe { bindings::mptcp_shim_inherit(child.as_ptr(), connection.msk().as_ptr()) };
+    // The slot's hold; the listener's queue has its own.
+    child.hold();
+    connection.subflows().put(id.slot(), child);
+    drop(data);
+    connection.schedule(event::JOINED);
+    Ok(())
+}
+
+/// TCP's state of a subflow has changed: a join that has just succeeded is acknowledged.
+///
+/// RFC 8684, Section 3.2.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+pub(crate) fn on_state(ssk: Sock, subflow: &Subflow) {
+    // SAFETY: The subflow is owned, and the reference ends here.
+    let handshake = unsafe { subflow.handshake() };
+    if matches!(handshake, Handshake::Joined) && ssk.state() == bindings::TCP_ESTABLISHED {
+        *handshake = Handshake::Accepted;
+        ssk.send_ack();
+    }
+}
+
+/// Sets up a subflow that the path manager has decided on.
+///
+/// # Errors
+///
+/// Those of the socket calls: no memory, no route, no such address or interface.
+pub(crate) fn connect(
+    owned: &mut Owned<'_>,
+    id: SubflowId,
+    local: LocalEnd,
+    peer: PeerEnd,
+    backup: bool,
+) -> Result {
+    let connection = owned.connection();
+    let family = match local.addr {
+        Address::V4(_) => bindings::AF_INET,
+        Address::V6(_) => bindings::AF_INET6,
+    };
+    let mut sock = null_mut();
+    // SAFETY: The connection socket is alive and owned.
+    to_result(unsafe {
+        bindings::mptcp_shim_make_subflow(connection.msk().as_ptr(), family as i32, &mut sock)
+    })?;
+    // SAFETY: Just made.
+    let Some(ssk) = (unsafe { Sock::from_raw((*sock).sk) }) else {
+        return Err(ENOMEM);
+    };
+    let client = JoinClient::new(
+        connection.local_key(),
+        connection.peer_key(),
+        random_nonce(),
+    );
+    let handshake = Handshake::Joining {
+        client,
+        id: local.id,
+    };
+    let subflow = match attach::attach_joined(ssk, connection, id, handshake) {
+        Ok(subflow) => subflow,
+        Err(error) => {
+            // SAFETY: Nobody else knows the socket.
+            unsafe { bindings::mptcp_shim_release_socket(sock) };
+            return Err(error);
+        }
+    };
+    subflow.set_backup(Backup {
+        local: backup,
+        peer: false,
+    });
+    let data = owned.data();
+    subflow.set_copied(data.proto.snd_una());
+    let placed = connection.subflows().put(id.slot(), ssk);
+    drop(data);
+    let ends = (endpoint(local.addr, 0), endpoint(peer.addr, peer.port));
+    // SAFETY: The socket is the worker's; afterwards it is held by its slot.
+    let result = unsafe {
+        let result = to_result(bindings::mptcp_shim_connect_subflow(
+            sock,
+            &ends.0,
+            &ends.1,
+            // CAST: Interface numbers are positive.
+            local.interface_index as i32,
+        ));
+        bindings::mptcp_shim_disown(sock);
+        result
+    };
+    match result {
+        Ok(()) if placed => Ok(()),
+        result => {
+            let data = owned.data();
+            let taken = connection.subflows().take(id.slot(), ssk);
+            drop(data);
+            if taken || !placed {
+                crate::proto_ops::close_subflow(ssk);
+            }
+            result.and(Err(EBUSY))
+        }
+    }
+}
+
+/// An address and a port for C.
+fn endpoint(addr: Address, port: u16) -> bindings::mptcp_endpoint {
+    let mut address = [0; 16];
+    let is_v6 = match addr {
+        Address::V4(bytes) => {
+            for (place, byte) in address.iter_mut().zip(bytes) {
+                *place = byte;
+            }
+            false
+        }
+        Address::V6(bytes) => {
+            address = bytes;
+            true
+        }
+    };
+    bindings::mptcp_endpoint {
+        address,
+        port,
+        is_v6,
+    }
+}
+
+/// The option for the SYN of our join.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+pub(crate) fn syn_option(connection: &Connection, subflow: &Subflow) -> Option<MpJoin> {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    let Handshake::Joining { client, id } = (unsafe { subflow.handshake() }) else {
+        return None;
+    };
+    Some(client.syn_option(connection.peer_token(), *id, subflow.wants_backup()))
+}
+
+/// The option for every segment until the responder has answered one.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+pub(crate) fn third_ack(subflow: &Subflow) -> Option<MpJoin> {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    match unsafe { subflow.handshake() } {
+        Handshake::Joining { client, .. } => client.third_ack(&KernelSha256),
+        _ => None,
+    }
+}
+
+/// The SYN-ACK of our join has arrived.
+///
+/// # Locking
+///
+/// `ssk` is owned. # Context: softirq or process.
+pub(crate) fn on_syn_ack(ssk: Sock, subflow: &Subflow, mut packet: Skb) {
+    let Some((header, options)) = packet.incoming() else {
+        return;
+    };
+    if header.flags & (SYN | ACK) != SYN | ACK {
+        return;
+    }
+    // SAFETY: The subflow is owned, and the reference ends with this function.
+    let Handshake::Joining { client, .. } = (unsafe { subflow.handshake() }) else {
+        return;
+    };
+    let local_isn = header.ack_seq.wrapping_sub(1);
+    match client.on_syn_ack(mp_join(options).as_ref(), &KernelSha256) {
+        JoinSynAckOutcome::PreEstablished { id, backup } => {
+            subflow.set_peer(id, backup);
+            attach::begin(ssk, subflow, local_isn, header.seq);
+        }
+        JoinSynAckOutcome::Repeated => {}
+        JoinSynAckOutcome::Reset(reason) => {
+            subflow.set_reset_option(ResetOption::Tcprst(MpTcprst {
+                transient: false,
+                reason,
+            }));
+            subflow.set_failed();
+            subflow.connection().schedule(event::LOST);
+        }
+    }
+}

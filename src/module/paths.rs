@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Does what the path manager decides: subflows are set up and closed, addresses announced and
+//! withdrawn.
+//!
+//! Decisions are taken by the protocol crate, which is told of events as they happen, under the data
+//! lock, and asked by the worker, which may sleep.
+//!
+//! RFC 8684, Sections 3.2, 3.3.8 and 3.4. C counterpart: net/mptcp/pm.c, net/mptcp/pm_kernel.c.
+
+use crate::address_table::Local;
+use crate::addresses;
+use crate::bindings;
+use crate::config;
+use crate::connection::Connection;
+use crate::crypto::KernelSha256;
+use crate::join;
+use crate::locks::{
+    DataLock,
+    Owned, //
+};
+use crate::recovery;
+use crate::schedule::now;
+use crate::sock::Sock;
+use crate::subflow::{
+    self,
+    ResetOption,
+    Signal,
+    Subflow, //
+};
+use crate::subflows::Removed;
+use kernel::prelude::*;
+use mptcp_proto::ids::Address;
+use mptcp_proto::keys::{
+    add_addr_hmac,
+    SenderKeys, //
+};
+use mptcp_proto::options::{
+    AddAddr,
+    MpPrio, //
+};
+use mptcp_proto::path_manager::{
+    CloseReason,
+    Decision,
+    Ended,
+    Interface,
+    Kind,
+    Paths,
+    Policy,
+    Role,
+    Setup,
+    SubflowId,
+    Taken,
+    LOCALS, //
+};
+use mptcp_proto::scheduler::AnyScheduler;
+use mptcp_proto::time::Duration;
+
+/// Most decisions taken at once, so that the worker lets others go on.
+const DECISIONS: u32 = 64;
+
+/// The path manager's state of a connection; made when it is first asked for, `None` without memory.
+pub(crate) fn of<'a>(data: &'a mut DataLock<'_>) -> Option<&'a mut Paths> {
+    if data.paths.is_none() {
+        let paths = begin(data.connection());
+        data.paths = Some(KBox::new(paths, GFP_ATOMIC).ok()?);
+    }
+    data.paths.as_deref_mut()
+}
+
+/// The state of a connection that has only its first subflow.
+fn begin(connection: &Connection) -> Paths {
+    let settings = config::of(connection.msk().net());
+    let config = settings.path_config(role(connection));
+    let (local, peer) = ends(connection.first());
+    let interface = addresses::find(connection.msk().net(), local.0).unwrap_or(Interface {
+        index: 0,
+        is_running: true,
+        policy: Policy::On,
+    });
+    let setup = Setup {
+        local: local.0,
+        local_port: local.1,
+        interface,
+        peer: peer.0,
+        peer_port: peer.1,
+        initial_joinable: connection.is_initial_joinable(),
+        connect_from: now(),
+    };
+    Paths::new(config, &setup, now())
+}
+
+/// Which of the two hosts we are.
+fn role(connection: &Connection) -> Role {
+    if connection.is_client() {
+        Role::Client
+    } else {
+        Role::Server
+    }
+}
+
+/// Address and port of both ends of a socket, the local one first.
+fn ends(ssk: Sock) -> ((Address, u16), (Address, u16)) {
+    // SAFETY: Zeroes are valid end points, which the call fills in from a live TCP socket.
+    let (local, peer) = unsafe {
+        let mut local: bindings::mptcp_endpoint = core::mem::zeroed();
+        let mut peer: bindings::mptcp_endpoint = core::mem::zeroed();
+        bindings::mptcp_shim_sock_ends(ssk.as_ptr(), &mut local, &mut peer);
+        (local, peer)
+    };
+    let end = |end: bindings::mptcp_endpoint| {
+        let [a, b, c, d, ..] = end.address;
+        let addr = if end.is_v6 {
+            Address::V6(end.address)
+        } else {
+            Address::V4([a, b, c, d])
+        };
+        (addr, end.port)
+    };
+    (end(local), end(peer))
+}
+
+/// Whether a connection that has just been fully established has more to do than to use its first
+/// subflow: most have one address at either end.
+pub(crate) fn has_work(connection: &Connection) -> bool {
+    let net = connection.msk().net();
+    match config::of(net).path_manager {
+        Kind::None => false,
+        Kind::NDiffPorts => connection.is_client(),
+        Kind::FullMesh => addresses::count(net) > 1,
+    }
+}
+
+/// Takes all decisions that are due.
+pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
+    let connection = owned.connection();
+    if !connection.is_joinable() || connection.msk().state() == bindings::TCP_CLOSE {
+        return;
+    }
+    tell_addresses(owned);
+    send_echoes(owned);
+    repeat_third_acks(connection);
+    // CAST: Microseconds.
+    let rto = Duration::from_micros(u64::from(connection.subflow_rto()));
+    for _ in 0..DECISIONS {
+        let decision = {
+            let mut data = owned.data();
+            let Some(paths) = of(&mut data) else {
+                return;
+            };
+            paths.on_timer();
+            paths.decide(now(), rto)
+        };
+        match decision {
+            None => return,
+            Some(Decision::Connect {
+                subflow,
+                local,
+                peer,
+                backup,
+            }) => {
+                if join::connect(owned, subflow, local, peer, backup).is_err() {
+                    on_ended(owned, subflow, Ended::Unreachable);
+                }
+            }
+            Some(Decision::CloseSubflow { subflow, reason }) => {
+                close(owned, subflow, reason, removed)
+            }
+            Some(Decision::SetPriority { subflow, backup }) => {
+                let option = MpPrio { backup, id: None };
+                tell_priority(owned, subflow, option);
+            }
+            Some(Decision::Withdraw { ids }) => signal_on_any(connection, Signal::RemoveAddr(ids)),
+            Some(Decision::Announce { id, addr }) => {
+                let keys = SenderKeys {
+                    sender: connection.local_key(),
+                    receiver: connection.peer_key(),
+                };
+                let hmac = add_addr_hmac(keys, id, addr, None, &KernelSha256);
+                let option = AddAddr {
+                    id,
+                    addr,
+                    port: None,
+                    hmac: Some(hmac),
+                };
+                signal_on_any(connection, Signal::AddAddr(option));
+            }
+            Some(Decision::Probe { subflow }) => probe(connection, subflow),
+            Some(Decision::ArmTimer { at }) => {
+                let wait = at.since(now()).as_micros();
+                // SAFETY: The timer was set up when the socket became a connection's.
+                unsafe {
+                    bindings::mptcp_shim_start_path_timer(
+                        connection.msk().as_ptr(),
+                        u32::try_from(wait).unwrap_or(u32::MAX),
+                    );
+                }
+                return;
+            }
+        }
+    }
+    connection.schedule(crate::event::PATHS);
+}
+
+/// Tells the path manager which addresses and settings the namespace has.
+fn tell_addresses(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let net = connection.msk().net();
+    let mut table = [Local::NONE; LOCALS];
+    let (_, count) = addresses::snapshot(net, &mut table);
+    let present = table.get(..count).unwrap_or_default();
+    let settings = config::of(net);
+    if owned.scheduler().kind() != settings.scheduler {
+        *owned.scheduler() = AnyScheduler::new(settings.scheduler);
+    }
+    let mut data = owned.data();
+    let Some(paths) = of(&mut data) else {
+        return;
+    };
+    paths.set_config(settings.path_config(role(connection)));
+    for (addr, index) in paths.locals().into_iter().flatten() {
+        // What no interface has, such as the loopback address, is not in the table either.
+        if index != 0 && !present.iter().any(|local| local.address == addr) {
+            paths.on_local_removed(addr, index);
+        }
+    }
+    for local in present {
+        let _: Taken = paths.on_local_added(local.address, local.interface);
+    }
+}
+
+/// Echoes the peer's announcements.
+///
+/// RFC 8684, Section 3.4.1.
+fn send_echoes(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let echoes = core::mem::take(&mut owned.data().echoes);
+    for option in echoes.into_iter().flatten() {
+        signal_on_any(connection, Signal::AddAddr(option));
+    }
+}
+
+/// Sends the third ACKs again that nothing has answered.
+///
+/// RFC 8684, Section 3.2.
+fn repeat_third_acks(connection: &Connection) {
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        let waits = subflow::of(ssk).is_some_and(|subflow| !subflow.may_send());
+        if waits && ssk.state() == bindings::TCP_ESTABLISHED {
+            ssk.send_ack();
+        }
+        ssk.release();
+    }
+}
+
+/// Runs `action` on a subflow that is still there, owning it.
+fn with_subflow(connection: &Connection, id: SubflowId, action: impl FnOnce(Sock, &Subflow)) {
+    let Some(ssk) = connection.subflows().get(id.slot()) else {
+        return;
+    };
+    ssk.lock(true);
+    if let Some(subflow) = subflow::of(ssk).filter(|subflow| subflow.id() == id) {
+        action(ssk, subflow);
+    }
+    ssk.release();
+}
+
+/// Says something on a subflow with an ACK of its own.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+fn signal(ssk: Sock, subflow: &Subflow, signal: Signal) {
+    // SAFETY: The subflow is owned, and the reference ends here.
+    *unsafe { subflow.signal() } = Some(signal);
+    ssk.send_ack();
+}
+
+/// Says something on the subflow that is the likeliest to get it through.
+fn signal_on_any(connection: &Connection, message: Signal) {
+    let works = |(_, ssk): &(u8, Sock)| {
+        ssk.in_states(bindings::TCPF_ESTABLISHED | bindings::TCPF_CLOSE_WAIT)
+    };
+    let best = connection
+        .subflows()
+        .iter()
+        .filter(works)
+        .min_by_key(|(_, ssk)| ssk.retransmits());
+    if let Some((_, ssk)) = best {
+        ssk.lock(true);
+        if let Some(subflow) = subflow::of(ssk) {
+            signal(ssk, subflow, message);
+        }
+        ssk.release();
+    }
+}
+
+/// Tells the peer of another use of a subflow.
+///
+/// RFC 8684, Section 3.3.8.
+fn tell_priority(owned: &mut Owned<'_>, id: SubflowId, option: MpPrio) {
+    let connection = owned.connection();
+    let mut data = owned.data();
+    let backup = of(&mut data).and_then(|paths| paths.backup(id));
+    drop(data);
+    with_subflow(connection, id, |ssk, subflow| {
+        if let Some(backup) = backup {
+            subflow.set_backup(backup);
+        }
+        signal(ssk, subflow, Signal::Prio(option));
+    });
+}
+
+/// Tells the subflows what the peer has said of their use.
+///
+/// RFC 8684, Section 3.3.8.
+pub(crate) fn note_priorities(data: &mut DataLock<'_>) {
+    let connection = data.connection();
+    let Some(paths) = of(data) else {
+        return;
+    };
+    for (_, ssk) in connection.subflows().iter() {
+        if let Some(subflow) = subflow::of(ssk) {
+            if let Some(backup) = paths.backup(subflow.id()) {
+                subflow.set_backup(backup);
+            }
+        }
+    }
+}
+
+/// Asks a subflow whether it is alive: TCP's keepalive closes it if it is not.
+fn probe(connection: &Connection, id: SubflowId) {
+    with_subflow(connection, id, |ssk, subflow| {
+        subflow.set_probing(true);
+        // SAFETY: A live, owned socket.
+        unsafe { bindings::mptcp_shim_probe(ssk.as_ptr()) };
+    });
+}
+
+/// Closes a subflow that the path manager has given up.
+fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mut Removed) {
+    let connection = owned.connection();
+    let Some(ssk) = connection.subflows().get(id.slot()) else {
+        return;
+    };
+    recovery::repeat_data_of(owned, ssk);
+    let taken = {
+        let _data = owned.data();
+        connection.subflows().take(id.slot(), ssk)
+    };
+    if !taken {
+        return;
+    }
+    ssk.lock(true);
+    if let (Some(option), Some(subflow)) = (reason.reset(), subflow::of(ssk)) {
+        subflow.set_reset_option(ResetOption::Tcprst(option));
+        // SAFETY: A live, owned socket: closing it now resets it.
+        unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+    }
+    ssk.release();
+    removed.push(ssk);
+}
+
+/// Tells the path manager that a subflow has come to its end.
+pub(crate) fn on_ended(owned: &mut Owned<'_>, id: SubflowId, ended: Ended) {
+    let mut data = owned.data();
+    if let Some(paths) = of(&mut data) {
+        paths.on_subflow_ended(id, ended, now());
+    }
+}

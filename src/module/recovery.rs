@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! When a subflow ends or makes no progress: its data goes to the others.
+//!
+//! RFC 8684, Sections 3.3.6 and 3.4.2. C counterpart: `__mptcp_retrans`, `__mptcp_close_ssk` in
+//! net/mptcp/protocol.c.
+
+use crate::bindings;
+use crate::close::end_broken;
+use crate::config;
+use crate::locks::Owned;
+use crate::paths;
+use crate::sock::Sock;
+use crate::subflow::{
+    self,
+    Subflow, //
+};
+use crate::subflows::Removed;
+use crate::worker;
+use mptcp_proto::path_manager::Ended;
+use mptcp_proto::repeats::Range;
+use mptcp_proto::scheduler::BURST_MAX;
+use mptcp_proto::seq::DataSeq;
+
+/// Removes the subflows that have ended, and lets the others carry what they had. What has stopped
+/// making progress stays, but its data goes to the others as well.
+pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
+    let connection = owned.connection();
+    let mut refused = false;
+    for (slot, ssk) in connection.subflows().iter() {
+        let finished = ssk.in_states(bindings::TCPF_CLOSE_WAIT)
+            && connection.subflows().count() > 1
+            && !owned.data().proto.peer_finished();
+        let ended = finished || ssk.state() == bindings::TCP_CLOSE;
+        ssk.lock(true);
+        let state = subflow::of(ssk).map(|subflow| {
+            (
+                subflow.id(),
+                ended_by(ssk, subflow),
+                subflow.is_failed(),
+                subflow.may_send(),
+                subflow.take_relief(),
+            )
+        });
+        if state.is_some_and(|(_, _, failed, ..)| failed) {
+            // SAFETY: A live, owned socket: closing it now resets it.
+            unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+        }
+        ssk.release();
+        let Some((id, how, failed, sent, stale)) = state else {
+            continue;
+        };
+        if !(ended || failed) {
+            if stale && connection.subflows().count() > 1 {
+                repeat_data_of(owned, ssk);
+            }
+            continue;
+        }
+        repeat_data_of(owned, ssk);
+        let taken = {
+            let _data = owned.data();
+            connection.subflows().take(slot, ssk)
+        };
+        if taken {
+            removed.push(ssk);
+            refused |= !sent && matches!(how, Ended::Refused | Ended::Reset(_));
+            paths::on_ended(owned, id, how);
+        }
+    }
+    if connection.subflows().count() == 0 {
+        if refused {
+            // The peer does not know the connection any more.
+            end_broken(connection, connection.msk());
+        } else {
+            wait_for_subflow(owned);
+        }
+    }
+}
+
+/// A further subflow can carry data: each tries again soon when it does not get through, and a
+/// connection that had none goes on.
+pub(crate) fn on_joined(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    for (_, ssk) in connection.subflows().iter() {
+        // SAFETY: Live TCP sockets; one word that TCP reads as it is.
+        unsafe { bindings::mptcp_shim_limit_rto(ssk.as_ptr()) };
+    }
+    // SAFETY: The timer was set up when the socket became a connection's.
+    unsafe { bindings::mptcp_shim_stop_timer(connection.msk().as_ptr()) };
+    worker::arm_timer(owned);
+}
+
+/// How a subflow has ended.
+fn ended_by(ssk: Sock, subflow: &Subflow) -> Ended {
+    if let Some(option) = subflow.peer_reset() {
+        return Ended::Reset(option);
+    }
+    // CAST: Errors are positive.
+    match ssk.error() as u32 {
+        0 => Ended::Finished,
+        bindings::ETIMEDOUT => Ended::TimedOut,
+        bindings::ENETUNREACH | bindings::EHOSTUNREACH => Ended::Unreachable,
+        _ => Ended::Refused,
+    }
+}
+
+/// The last subflow is gone: the connection waits for another one, but not forever.
+fn wait_for_subflow(owned: &mut Owned<'_>) {
+    let msk = owned.connection().msk();
+    let timeout = config::of(msk.net()).close_timeout.as_micros();
+    // SAFETY: The timer was set up when the socket became a connection's.
+    unsafe {
+        bindings::mptcp_shim_stop_timer(msk.as_ptr());
+        let timeout = u32::try_from(timeout).unwrap_or(u32::MAX);
+        bindings::mptcp_shim_start_timer(msk.as_ptr(), timeout);
+    }
+}
+
+/// Lets other subflows carry what has been handed to `ssk` and not been acknowledged.
+pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock) {
+    let connection = owned.connection();
+    if connection.has_fallen_back() {
+        return;
+    }
+    let una = owned.data().proto.snd_una();
+    let nxt = owned.queue().nxt();
+    ssk.lock(true);
+    if let Some(subflow) = subflow::of(ssk) {
+        let acknowledged = subflow.local_ssn(ssk.snd_una());
+        // SAFETY: The subflow is owned, and the reference ends with the loop.
+        for mapping in unsafe { subflow.transmit() }.assigned_from(acknowledged) {
+            let (start, end) = (mapping.dsn(), mapping.end_dsn());
+            if end.after(una) && !end.after(nxt) {
+                let start = if start.before(una) { una } else { start };
+                owned.queue().repeats().add(Range { start, end });
+                connection.set_reinjected();
+            }
+        }
+    }
+    ssk.release();
+}
+
+/// Nothing has been acknowledged for a whole timeout: the subflows that do not answer lose their data
+/// to the others. If all answer, or there is only one, the oldest data is sent again; what TCP still
+/// has to deliver, TCP repeats by itself.
+pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
+    let connection = owned.connection();
+    let nxt = owned.queue().nxt();
+    if connection.has_fallen_back() || !una.before(nxt) {
+        return;
+    }
+    let several = connection.subflows().count() > 1;
+    if several && relieve_silent(owned) {
+        return;
+    }
+    let mut subflows = connection.subflows().iter();
+    let delivered = subflows.all(|(_, ssk)| ssk.snd_una() == ssk.write_seq());
+    let end = if delivered {
+        nxt
+    } else if several && connection.stalls() > 2 {
+        let burst = una.advance(u64::from(BURST_MAX));
+        if burst.before(nxt) {
+            burst
+        } else {
+            nxt
+        }
+    } else {
+        return;
+    };
+    owned.queue().repeats().add(Range { start: una, end });
+    connection.set_reinjected();
+}
+
+/// Gives the data of subflows that do not answer to the others; `false` when all answer.
+fn relieve_silent(owned: &mut Owned<'_>) -> bool {
+    let connection = owned.connection();
+    let mut relieved = false;
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        let silent = ssk.is_silent()
+            && subflow::of(ssk).is_some_and(|subflow| {
+                subflow.set_stale(true);
+                subflow.take_relief()
+            });
+        ssk.release();
+        if silent {
+            repeat_data_of(owned, ssk);
+            relieved = true;
+        }
+    }
+    relieved
+}

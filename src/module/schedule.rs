@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which subflow carries the next data: TCP's figures go to the scheduler, its choice comes back.
+//!
+//! C counterpart: net/mptcp/sched.c.
+
+use crate::bindings;
+use crate::locks::Owned;
+use crate::push::window_room;
+use crate::sock::Sock;
+use crate::subflow::{
+    self,
+    Subflow, //
+};
+use kernel::sync::rcu;
+use mptcp_proto::path_manager::SUBFLOWS;
+use mptcp_proto::scheduler::{
+    Choice,
+    Demand,
+    Head,
+    Limit,
+    Path,
+    Remedy,
+    Scheduler, //
+};
+use mptcp_proto::seq::DataSeq;
+use mptcp_proto::time::{
+    Duration,
+    Timestamp, //
+};
+
+/// What a subflow is to carry next.
+pub(crate) enum Turn {
+    /// Data that waits.
+    Send {
+        /// The slot of the subflow.
+        slot: u8,
+        /// Bytes.
+        bytes: u32,
+    },
+    /// Data that other subflows have carried before.
+    Copy {
+        /// The slot of the subflow.
+        slot: u8,
+        /// Bytes.
+        bytes: u32,
+        /// Where they begin.
+        dsn: DataSeq,
+    },
+}
+
+/// The subflows as the scheduler sees them.
+struct Paths {
+    /// Snapshots; those behind `count` mean nothing.
+    paths: [Path; SUBFLOWS],
+    /// How many there are.
+    count: usize,
+}
+
+/// Says what to hand over next, nothing when all that can be sent has been. Subflows whose bits are
+/// set in `refused` get nothing.
+pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+    let repeats = owned.queue().repeats().bytes();
+    let waiting = owned.queue().unsent();
+    if repeats == 0 && waiting == 0 && !owned.duplicates() {
+        return None;
+    }
+    let nxt = owned.queue().nxt();
+    let demand = demand(owned, repeats, waiting);
+    let paths = snapshot(owned, refused, repeats == 0, demand.now);
+    let choice = owned
+        .scheduler()
+        .choose(paths.paths.get(..paths.count)?, &demand);
+    match choice {
+        Choice::Send { index, bytes } => Some(Turn::Send { slot: index, bytes }),
+        Choice::Repeat { index, bytes } => {
+            let path = paths.paths.iter().find(|path| path.index == index)?;
+            Some(Turn::Copy {
+                slot: index,
+                bytes,
+                dsn: nxt.retreat(path.behind),
+            })
+        }
+        Choice::Wait => None,
+    }
+}
+
+/// Says which subflow the next `len` bytes that the application writes may go to at once, and how
+/// many of them; `None` when they have to wait.
+pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, usize)> {
+    if let Some(ssk) = owned.connection().only_first() {
+        return Some((ssk, len));
+    }
+    if owned.connection().subflows().count() == 0 || owned.duplicates() {
+        return None;
+    }
+    let demand = demand(owned, 0, len as u64);
+    let paths = snapshot(owned, 0, false, demand.now);
+    let choice = owned
+        .scheduler()
+        .choose(paths.paths.get(..paths.count)?, &demand);
+    match choice {
+        Choice::Send { index, bytes } => {
+            let ssk = owned.connection().subflows().get(index)?;
+            Some((ssk, len.min(bytes as usize)))
+        }
+        Choice::Repeat { .. } | Choice::Wait => None,
+    }
+}
+
+/// Says what to send again because the connection stands still: its window or its send buffer is
+/// full, and the oldest data is on a slow subflow.
+///
+/// C. Raiciu et al.: How Hard Can It Be?, NSDI 2012, Section 4.2.
+pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+    let connection = owned.connection();
+    let waiting = owned.queue().unsent();
+    let demand = demand(owned, 0, waiting);
+    if connection.subflows().count() < 2 || demand.in_flight == 0 {
+        return None;
+    }
+    if demand.window != 0 && demand.buffer_free != 0 {
+        return None;
+    }
+    let paths = snapshot(owned, refused, false, demand.now);
+    let paths = paths.paths.get(..paths.count)?;
+    let una = owned.data().proto.snd_una();
+    let (head, ssk) = head(owned, una)?;
+    ssk.lock(true);
+    let turn = subflow::of(ssk).and_then(|subflow| {
+        // SAFETY: The connection socket is owned, and the reference ends with this block.
+        let penalty = unsafe { subflow.penalty() };
+        match owned.rescue().decide(paths, &demand, &head, penalty) {
+            Remedy::Nothing => None,
+            Remedy::Reinject {
+                index,
+                bytes,
+                penalty,
+            } => {
+                if let Some(cwnd) = penalty {
+                    // SAFETY: A live, owned TCP socket.
+                    unsafe { bindings::mptcp_shim_reduce_cwnd(ssk.as_ptr(), cwnd) };
+                }
+                Some(Turn::Copy {
+                    slot: index,
+                    bytes,
+                    dsn: una,
+                })
+            }
+        }
+    });
+    ssk.release();
+    turn
+}
+
+/// The oldest data without a Data ACK, and the subflow that carries it.
+fn head(owned: &mut Owned<'_>, una: DataSeq) -> Option<(Head, Sock)> {
+    let connection = owned.connection();
+    for (slot, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        let found = subflow::of(ssk).and_then(|subflow| {
+            let oldest = subflow.local_ssn(ssk.snd_una());
+            // SAFETY: The subflow is owned, and the reference ends with this block.
+            let map = unsafe { subflow.transmit() };
+            let mut mappings = map.assigned_from(oldest);
+            let mapping = mappings
+                .find(|mapping| mapping.dsn().at_or_before(una) && mapping.end_dsn().after(una))?;
+            // SAFETY: A live, owned TCP socket.
+            let sent = unsafe { bindings::mptcp_shim_oldest_sent_us(ssk.as_ptr()) };
+            Some(Head {
+                dsn: una,
+                bytes: mapping.end_dsn().distance_from(una),
+                index: slot,
+                sent: Timestamp::from_micros(sent),
+            })
+        });
+        ssk.release();
+        if let Some(head) = found {
+            return Some((head, ssk));
+        }
+    }
+    None
+}
+
+/// What the connection wants to send: what has to be repeated, or else what waits.
+fn demand(owned: &mut Owned<'_>, repeats: u64, waiting: u64) -> Demand {
+    let msk = owned.connection().msk();
+    let nxt = owned.queue().nxt();
+    let data = owned.data();
+    let una = data.proto.snd_una();
+    let window = window_room(&data, nxt);
+    drop(data);
+    let in_flight = if nxt.after(una) {
+        nxt.distance_from(una)
+    } else {
+        0
+    };
+    // CAST: Both are positive.
+    let buffer_free = msk.sndbuf().saturating_sub(msk.wmem_queued()).max(0) as u64;
+    let (waiting, window) = if repeats > 0 {
+        (repeats, repeats)
+    } else {
+        (waiting, window)
+    };
+    Demand {
+        now: now(),
+        waiting,
+        window,
+        in_flight,
+        buffer_free,
+    }
+}
+
+/// TCP's clock.
+pub(crate) fn now() -> Timestamp {
+    // SAFETY: Reads the clock.
+    Timestamp::from_micros(unsafe { bindings::mptcp_shim_now_us() })
+}
+
+/// Describes the subflows that may carry data. `copies` says whether the scheduler may be told how
+/// far each is behind.
+fn snapshot(owned: &mut Owned<'_>, refused: u32, copies: bool, now: Timestamp) -> Paths {
+    let connection = owned.connection();
+    let copies = copies && owned.duplicates();
+    let nxt = owned.queue().nxt();
+    let una = owned.data().proto.snd_una();
+    let mut found = Paths {
+        paths: [Path::UNUSABLE; SUBFLOWS],
+        count: 0,
+    };
+    let _guard = rcu::read_lock();
+    for (slot, ssk) in connection.subflows().iter() {
+        let (Some(subflow), Some(place)) = (subflow::of(ssk), found.paths.get_mut(found.count))
+        else {
+            continue;
+        };
+        *place = describe(slot, ssk, subflow, now);
+        place.usable &= refused & (1 << slot) == 0;
+        if copies {
+            let copied = subflow.copied();
+            let from = if copied.before(una) { una } else { copied };
+            if from.before(nxt) {
+                place.behind = nxt.distance_from(from);
+            }
+        }
+        found.count += 1;
+    }
+    found
+}
+
+/// Describes one subflow.
+fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
+    // SAFETY: Zeroes are a valid description, which the call fills in from a live TCP socket.
+    let figures = unsafe {
+        let mut figures: bindings::mptcp_path = core::mem::zeroed();
+        bindings::mptcp_shim_describe_path(ssk.as_ptr(), &mut figures);
+        figures
+    };
+    let micros = |us: u32| Duration::from_micros(u64::from(us));
+    let srtt = micros(figures.srtt_us);
+    let limit = if figures.app_limited {
+        Limit::Application
+    } else {
+        Limit::Path
+    };
+    // SAFETY: The connection socket is owned while its data is scheduled; the reference ends here.
+    let rate = unsafe { subflow.rate() };
+    rate.on_sample(now, figures.delivery_rate, limit, srtt);
+    let sends = ssk.in_states(bindings::TCPF_ESTABLISHED | bindings::TCPF_CLOSE_WAIT);
+    Path {
+        index: slot,
+        srtt,
+        min_rtt: micros(figures.min_rtt_us),
+        rttvar: micros(figures.rttvar_us),
+        cwnd: figures.cwnd,
+        headroom: figures.headroom,
+        in_flight: figures.in_flight,
+        unsent: figures.unsent,
+        idle: micros(figures.idle_us),
+        mss: figures.mss,
+        delivery_rate: rate.get(),
+        behind: 0,
+        backup: subflow.is_backup(),
+        stale: subflow.is_stale(),
+        usable: sends && subflow.may_send(),
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which subflows a connection has: a slot for each, numbered as the path manager numbers them.
+//!
+//! Each socket in a slot carries the hold that closing it gives back, as an application's socket
+//! does. So whoever takes a socket out of its slot closes it.
+
+use crate::bindings;
+use crate::proto_ops;
+use crate::sock::Sock;
+use core::ptr::null_mut;
+use core::sync::atomic::{
+    AtomicPtr,
+    AtomicU8,
+    Ordering, //
+};
+use mptcp_proto::path_manager::SUBFLOWS;
+
+/// Subflows that were taken out of their slots, to be closed when no socket is owned any more.
+#[must_use = "a subflow that was taken is to be closed"]
+pub(crate) struct Removed {
+    /// The sockets, each with its hold.
+    sockets: [Option<Sock>; SUBFLOWS],
+}
+
+impl Removed {
+    /// None.
+    pub(crate) const fn none() -> Self {
+        Self {
+            sockets: [None; SUBFLOWS],
+        }
+    }
+
+    /// Adds a subflow; a slot holds one at a time, so there is always a place.
+    pub(crate) fn push(&mut self, ssk: Sock) {
+        if let Some(place) = self.sockets.iter_mut().find(|place| place.is_none()) {
+            *place = Some(ssk);
+        }
+    }
+
+    /// Closes them, as an application would close TCP sockets.
+    ///
+    /// # Context
+    ///
+    /// Process; no socket is owned.
+    pub(crate) fn close(self) {
+        for ssk in self.sockets.into_iter().flatten() {
+            proto_ops::close_subflow(ssk);
+        }
+    }
+}
+
+/// The subflows of one connection.
+///
+/// # Locking
+///
+/// A slot is filled under the data lock, and emptied under the data lock by the owner of the
+/// connection socket. Either of the two is enough to use what the slots hold.
+pub(crate) struct Subflows {
+    /// The sockets; NULL where there is none.
+    slots: [AtomicPtr<bindings::sock>; SUBFLOWS],
+    /// How many slots are filled.
+    count: AtomicU8,
+}
+
+impl Subflows {
+    /// The slots of a connection that has only its first subflow.
+    pub(crate) fn new(first: Sock) -> Self {
+        let mut slots = [const { AtomicPtr::new(null_mut()) }; SUBFLOWS];
+        if let Some(slot) = slots.first_mut() {
+            *slot = AtomicPtr::new(first.as_ptr());
+        }
+        Self {
+            slots,
+            count: AtomicU8::new(1),
+        }
+    }
+
+    /// How many subflows there are. Exact only under the data lock.
+    #[inline]
+    pub(crate) fn count(&self) -> u8 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The subflow in a slot.
+    #[inline]
+    pub(crate) fn get(&self, slot: u8) -> Option<Sock> {
+        let raw = self.slots.get(usize::from(slot))?.load(Ordering::Acquire);
+        // SAFETY: The slot's hold keeps the socket while the caller has one of the two locks.
+        unsafe { Sock::from_raw(raw) }
+    }
+
+    /// The subflows with their slots.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Sock)> + '_ {
+        (0u8..)
+            .zip(&self.slots)
+            .take(if self.count() == 0 { 0 } else { SUBFLOWS })
+            .filter_map(|(slot, place)| {
+                // SAFETY: As in `get`.
+                unsafe { Sock::from_raw(place.load(Ordering::Acquire)) }.map(|ssk| (slot, ssk))
+            })
+    }
+
+    /// Puts a subflow into an empty slot, and its hold with it; `false` when the slot is not empty.
+    pub(crate) fn put(&self, slot: u8, ssk: Sock) -> bool {
+        let free = self.slots.get(usize::from(slot)).is_some_and(|place| {
+            place
+                .compare_exchange(
+                    null_mut(),
+                    ssk.as_ptr(),
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        });
+        if free {
+            self.count.fetch_add(1, Ordering::AcqRel);
+        }
+        free
+    }
+
+    /// Takes `ssk` out of its slot; `true` for the one caller who is to close it.
+    pub(crate) fn take(&self, slot: u8, ssk: Sock) -> bool {
+        let taken = self.slots.get(usize::from(slot)).is_some_and(|place| {
+            place
+                .compare_exchange(
+                    ssk.as_ptr(),
+                    null_mut(),
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        });
+        if taken {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+        taken
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The worker of a connection, and the timers that call for it: what needs to sleep or to lock
+//! subflows.
+//!
+//! C counterpart: `mptcp_worker` in net/mptcp/protocol.c.
+
+use crate::answer::answer;
+use crate::bindings;
+use crate::close::{
+    self,
+    abort,
+    end_broken, //
+};
+use crate::connection::{
+    self,
+    Connection, //
+};
+use crate::event;
+use crate::locks::Owned;
+use crate::paths;
+use crate::proto_ops;
+use crate::push;
+use crate::recovery;
+use crate::sock::Sock;
+use crate::subflow;
+use crate::subflows::Removed;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// The worker: what needs to sleep or to lock subflows.
+///
+/// # Safety
+///
+/// Called by the workqueue with the `work` of a connection of which it has a reference.
+pub(crate) unsafe extern "C" fn work_function(work: *mut bindings::work_struct) {
+    // SAFETY: By the function's contract `work` lies in a live `Connection`.
+    let connection = unsafe { Connection::of_work(work) };
+    let msk = connection.msk();
+    {
+        let removed = run_events(&mut Owned::take(connection));
+        removed.close();
+    }
+    msk.put();
+}
+
+/// The data-level retransmission timer has run out.
+///
+/// # Safety
+///
+/// Called by the timer of a connection socket, which owns a reference.
+pub(crate) unsafe extern "C" fn retransmit_timer(timer: *mut bindings::timer_list) {
+    // SAFETY: By the function's contract.
+    let msk = unsafe { Sock::from_raw(bindings::mptcp_shim_sk_from_retransmit_timer(timer)) };
+    if let Some(msk) = msk {
+        // SAFETY: Only connection sockets have this timer function.
+        unsafe { connection::of(msk) }.schedule(event::TIMEOUT);
+        msk.put();
+    }
+}
+
+/// The path manager's timer has run out.
+///
+/// # Safety
+///
+/// Called by the timer of a connection socket, which owns a reference.
+pub(crate) unsafe extern "C" fn path_timer(timer: *mut bindings::timer_list) {
+    // SAFETY: By the function's contract.
+    let msk = unsafe { Sock::from_raw(bindings::mptcp_shim_sk_from_path_timer(timer)) };
+    if let Some(msk) = msk {
+        // SAFETY: Only connection sockets have this timer function.
+        unsafe { connection::of(msk) }.schedule(event::PATHS);
+        msk.put();
+    }
+}
+
+/// What the worker does; returns the subflows to close when nothing is owned any more.
+fn run_events(owned: &mut Owned<'_>) -> Removed {
+    let connection = owned.connection();
+    let events = connection.take_events(event::WORK);
+    let mut removed = Removed::none();
+    if connection.is_over() {
+        return removed;
+    }
+    if events & event::GIVE_UP != 0 && !connection.is_adopted() {
+        return abort(owned);
+    }
+    if events & event::JOINED != 0 {
+        recovery::on_joined(owned);
+    }
+    if events & event::LOST != 0 {
+        recovery::remove_ended(owned, &mut removed);
+    }
+    if events & event::TIMEOUT != 0 {
+        on_timeout(owned);
+    }
+    if events & event::ABORT != 0 && connection.is_adopted() {
+        return abort(owned);
+    }
+    if events & (event::PATHS | event::LOST | event::JOINED) != 0 {
+        paths::run(owned, &mut removed);
+    }
+    if events & event::ANSWER != 0 {
+        answer(connection);
+    }
+    push::push(owned, 0);
+    if events & (event::CLOSE | event::TIMEOUT | event::LOST) != 0
+        && connection.msk().flag(bindings::sock_flags_SOCK_DEAD)
+    {
+        close::finish(owned, &mut removed);
+    }
+    removed
+}
+
+/// Arms the data-level retransmission timer when something is unacknowledged and it is not running.
+pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    // SAFETY: The timer was set up when the socket became a connection's.
+    if unsafe { bindings::mptcp_shim_timer_runs(msk.as_ptr()) } {
+        return;
+    }
+    let data = owned.data();
+    if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
+        return;
+    }
+    drop(data);
+    // SAFETY: The timer was set up when the socket became a connection's.
+    unsafe { bindings::mptcp_shim_start_timer(msk.as_ptr(), connection.retransmit_timeout()) };
+}
+
+/// The data-level retransmission timer has run out: repeats what no Data ACK has come for.
+fn on_timeout(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    if msk.state() == bindings::TCP_CLOSE {
+        return;
+    }
+    if connection.subflows().count() == 0 {
+        // None has come in place of the last one.
+        end_broken(connection, msk);
+        return;
+    }
+    let una = owned.data().proto.snd_una();
+    if !connection.note_progress(una) {
+        recovery::on_stall(owned, una);
+        if connection.data_fin().is_some() {
+            answer(connection);
+            if !owned.queue().has_unsent() {
+                finish_unproven(connection);
+            }
+        }
+    }
+    arm_timer(owned);
+}
+
+/// A DATA_FIN has had no answer, and nothing has shown so far that the peer speaks MPTCP: sends the
+/// FIN too, which every peer answers. Without a DSS that answer is the fallback.
+fn finish_unproven(connection: &Connection) {
+    let Some(ssk) = connection.only_first() else {
+        return;
+    };
+    ssk.lock(true);
+    if subflow::of(ssk).is_some_and(|subflow| !subflow.is_proven()) {
+        proto_ops::shutdown_subflow(ssk);
+    }
+    ssk.release();
+}
+
+/// Where connections work, while it lives.
+pub(crate) struct Registration;
+
+impl Registration {
+    /// Makes the work queue.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: Module init runs once, before any connection exists.
+        to_result(unsafe { bindings::mptcp_shim_make_workqueue() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: Made by `new`. No socket is left, or the module could not unload, but the worker
+        // that gave back the last reference may still be returning: this waits for it.
+        unsafe { bindings::mptcp_shim_destroy_workqueue() };
+    }
+}

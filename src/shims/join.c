@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sockets that the module makes for itself: further subflows, and the listener they join through. */
+#include <linux/net.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/request_sock.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+#include <net/transp_v6.h>
+
+#include "mptcp_shims.h"
+
+static int to_sockaddr(const struct mptcp_endpoint *end, struct sockaddr_storage *address)
+{
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+
+	memset(address, 0, sizeof(*address));
+	if (end->is_v6) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(end->port);
+		memcpy(&v6->sin6_addr, end->address, sizeof(v6->sin6_addr));
+		return sizeof(*v6);
+	}
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons(end->port);
+	memcpy(&v4->sin_addr, end->address, sizeof(v4->sin_addr));
+	return sizeof(*v4);
+}
+
+/* The addresses of the packets: IPv4 also for an IPv6 socket with an IPv4 peer. */
+void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local,
+			  struct mptcp_endpoint *peer)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+
+	memset(local, 0, sizeof(*local));
+	memset(peer, 0, sizeof(*peer));
+	local->port = inet->inet_num;
+	peer->port = ntohs(inet->inet_dport);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (inet_csk(sk)->icsk_af_ops->net_header_len == sizeof(struct ipv6hdr)) {
+		local->is_v6 = true;
+		peer->is_v6 = true;
+		memcpy(local->address, &inet6_sk(sk)->saddr, 16);
+		memcpy(peer->address, &sk->sk_v6_daddr, 16);
+		return;
+	}
+#endif
+	memcpy(local->address, &inet->inet_saddr, 4);
+	memcpy(peer->address, &inet->inet_daddr, 4);
+}
+
+/* What an application has set on its socket, as far as each subflow has it for itself. */
+static void inherit(struct sock *sk, const struct sock *msk)
+{
+	const u8 buffers = SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK;
+	const struct tcp_sock *from = tcp_sk(msk);
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	sk->sk_reuse = msk->sk_reuse;
+	sk->sk_reuseport = msk->sk_reuseport;
+	sk->sk_priority = msk->sk_priority;
+	sk->sk_mark = msk->sk_mark;
+	sk->sk_incoming_cpu = msk->sk_incoming_cpu;
+	sk->sk_userlocks |= msk->sk_userlocks & buffers;
+	if (msk->sk_userlocks & SOCK_SNDBUF_LOCK)
+		WRITE_ONCE(sk->sk_sndbuf, msk->sk_sndbuf);
+	WRITE_ONCE(sk->sk_pacing_status, msk->sk_pacing_status);
+	sk->sk_max_pacing_rate = msk->sk_max_pacing_rate;
+	sock_valbool_flag(sk, SOCK_DBG, sock_flag(msk, SOCK_DBG));
+	inet_sk(sk)->tos = inet_sk(msk)->tos;
+	inet_sk(sk)->uc_ttl = inet_sk(msk)->uc_ttl;
+	inet_assign_bit(TRANSPARENT, sk, inet_test_bit(TRANSPARENT, msk));
+	inet_assign_bit(FREEBIND, sk, inet_test_bit(FREEBIND, msk));
+	WRITE_ONCE(inet_sk(sk)->local_port_range, READ_ONCE(inet_sk(msk)->local_port_range));
+	tp->nonagle = from->nonagle;
+	tp->keepalive_time = from->keepalive_time;
+	tp->keepalive_intvl = from->keepalive_intvl;
+	tp->keepalive_probes = from->keepalive_probes;
+	tp->notsent_lowat = from->notsent_lowat;
+	tp->thin_lto = from->thin_lto;
+	inet_csk(sk)->icsk_user_timeout = inet_csk(msk)->icsk_user_timeout;
+}
+
+/*
+ * A socket for a further subflow of @msk, which is owned: TCP's own, of @family, with the options
+ * of the application's. It counts as a user of its namespace, as its timers outlive the application.
+ */
+int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock)
+{
+	const char *name = inet_csk(msk)->icsk_ca_ops->name;
+	struct sock *sk;
+	int err;
+
+	err = sock_create_kern(sock_net(msk), family, SOCK_STREAM, IPPROTO_TCP, sock);
+	if (err)
+		return err;
+	sk = (*sock)->sk;
+	sk_net_refcnt_upgrade(sk);
+	if (inet_csk(sk)->icsk_ca_ops != inet_csk(msk)->icsk_ca_ops)
+		tcp_prot.setsockopt(sk, SOL_TCP, TCP_CONGESTION, KERNEL_SOCKPTR((void *)name),
+				    strlen(name));
+	lock_sock(sk);
+	inherit(sk, msk);
+	inet_csk(sk)->icsk_syn_retries = 3;
+	release_sock(sk);
+	return 0;
+}
+
+/* The same for a subflow that has joined: it has the options of the namespace's listener. */
+void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk)
+{
+	inherit(ssk, msk);
+}
+
+/* Begins to connect @sock from @local on the interface @ifindex, 0 for any; does not wait. */
+int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *local,
+			       const struct mptcp_endpoint *peer, int ifindex)
+{
+	struct sockaddr_storage address;
+	int err, len;
+
+	if (ifindex) {
+		err = sock_bindtoindex(sock->sk, ifindex, true);
+		if (err)
+			return err;
+	}
+	inet_set_bit(BIND_ADDRESS_NO_PORT, sock->sk);
+	len = to_sockaddr(local, &address);
+	err = kernel_bind(sock, (struct sockaddr_unsized *)&address, len);
+	if (err)
+		return err;
+	len = to_sockaddr(peer, &address);
+	err = kernel_connect(sock, (struct sockaddr_unsized *)&address, len, O_NONBLOCK);
+	return err == -EINPROGRESS ? 0 : err;
+}
+
+/* Takes the struct sock out of @sock, which is freed. The hold of @sock is the caller's from now on. */
+struct sock *mptcp_shim_disown(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	lock_sock(sk);
+	mptcp_shim_sock_detach(sk);
+	release_sock(sk);
+	sock->sk = NULL;
+	sock_release(sock);
+	return sk;
+}
+
+/*
+ * A listener that no packet finds by itself: SYNs are steered to it. It is bound to the loopback
+ * address and some port, as its children need something to inherit a port from.
+ */
+int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *),
+			     struct socket **sock)
+{
+	struct mptcp_endpoint here = { .is_v6 = family == AF_INET6 };
+	struct sockaddr_storage address;
+	struct sock *sk;
+	int err, len;
+
+	if (here.is_v6)
+		here.address[15] = 1;
+	else
+		here.address[0] = 127, here.address[3] = 1;
+	err = sock_create_kern(net, family, SOCK_STREAM, IPPROTO_TCP, sock);
+	if (err)
+		return err;
+	sk = (*sock)->sk;
+	inet_set_bit(FREEBIND, sk);
+	sk->sk_data_ready = data_ready;
+	len = to_sockaddr(&here, &address);
+	err = kernel_bind(*sock, (struct sockaddr_unsized *)&address, len);
+	if (!err)
+		err = kernel_listen(*sock, 4096);
+	if (err) {
+		sock_release(*sock);
+		*sock = NULL;
+		return err;
+	}
+	lock_sock(sk);
+	sk->sk_prot->unhash(sk);
+	release_sock(sk);
+	return 0;
+}
+
+/* The next child of the listener @sock, without its struct socket; NULL when there is none. */
+struct sock *mptcp_shim_take_child(struct socket *sock)
+{
+	struct socket *child;
+
+	if (kernel_accept(sock, &child, O_NONBLOCK))
+		return NULL;
+	return mptcp_shim_disown(child);
+}
+
+void mptcp_shim_release_socket(struct socket *sock)
+{
+	sock_release(sock);
+}
+
+/* The SYN @skb goes to @listener, whoever else listens on its port. */
+void mptcp_shim_steer(struct sk_buff *skb, struct sock *listener)
+{
+	skb_orphan(skb);
+	sock_hold(listener);
+	skb->sk = listener;
+	skb->destructor = sock_edemux;
+}
+
+/* Answers @skb, whose data pointer is at the IP header, with a reset, as TCP does without a socket. */
+void mptcp_shim_send_reset(struct sk_buff *skb, int family)
+{
+	const struct proto *prot = family == AF_INET ? &tcp_prot : &tcpv6_prot;
+	const int below = skb_transport_offset(skb);
+
+	__skb_pull(skb, below);
+	prot->rsk_prot->send_reset(NULL, skb, SK_RST_REASON_MPTCP_RST_EMPTCP);
+	__skb_push(skb, below);
+}
+
+/* What a request is to remember until its third ACK: in the place where TCP may keep a SYN. */
+bool mptcp_shim_save_join(struct request_sock *req, const struct mptcp_join *join)
+{
+	struct saved_syn *saved;
+
+	if (req->saved_syn)
+		return false;
+	saved = kzalloc(struct_size(saved, data, sizeof(*join)), GFP_ATOMIC);
+	if (!saved)
+		return false;
+	memcpy(saved->data, join, sizeof(*join));
+	req->saved_syn = saved;
+	return true;
+}
+
+bool mptcp_shim_saved_join(const struct request_sock *req, struct mptcp_join *join)
+{
+	if (!req->saved_syn)
+		return false;
+	memcpy(join, req->saved_syn->data, sizeof(*join));
+	return true;
+}
+
+/* The same from the child, to which TCP has moved it; it is freed. */
+bool mptcp_shim_take_join(struct sock *child, struct mptcp_join *join)
+{
+	struct tcp_sock *tp = tcp_sk(child);
+
+	if (!tp->saved_syn)
+		return false;
+	memcpy(join, tp->saved_syn->data, sizeof(*join));
+	kfree(tp->saved_syn);
+	tp->saved_syn = NULL;
+	return true;
+}

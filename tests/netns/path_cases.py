@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cases of 10-paths.sh and 12-rates.sh: what the links are like, what happens, what has to be seen (paths.py runs them)."""
+from dataclasses import dataclass, field
+
+UNLIKE = {"wifi": "rate 12mbit delay 10ms limit 100", "cell": "rate 6mbit delay 20ms limit 100"}
+LOSSY = {"wifi": "rate 12mbit delay 10ms loss 1% limit 100", "cell": "rate 12mbit delay 10ms loss 1% limit 100"}
+BLACK_HOLE = "loss 100%"
+
+
+@dataclass
+class Case:
+    """One case; without a size it sends until its last step has been taken."""
+
+    name: str
+    judges: list
+    steps: list = field(default_factory=list)
+    size: int | None = None
+    links: dict = field(default_factory=lambda: UNLIKE)
+    way: str = "both"  # download, upload, both
+    families: tuple = (4,)
+    more_families: tuple = ()  # with the first pair only
+    mixed: int = 0  # the first subflow is IPv4, the second IPv6
+    buffers: int = 0
+    close: bool = False
+    limit: float = 0  # seconds
+    not_in_tree: str = ""  # why a connection of two in-tree ends cannot do it
+
+    def runs(self, pair, full):
+        """(direction, family) of each run."""
+        first = pair == "ours:ours"
+        for family in self.families + (self.more_families if first or full else ()):
+            for direction in ("download", "upload") if self.way == "both" else (self.way,):
+                # The other pairs show ours as the sender, where the case does not say which way.
+                if self.way == "both" and not first and not full and direction != {
+                        "ours:in-tree": "upload", "in-tree:ours": "download"}.get(pair):
+                    continue
+                yield direction, family
+
+    def impossible(self, run):
+        """Why this pair of ends cannot do it, or None."""
+        if self.not_in_tree and set(run.roles.values()) == {"in-tree"}:
+            return f"in-tree: {self.not_in_tree}"
+        return None
+
+
+# What has to be seen.
+
+
+def joined(_run, wire):
+    """A subflow joined on another interface than the first one's."""
+    if wire.first and not any(subflow.interface != wire.first.interface for subflow in wire.joined()):
+        return "no MP_JOIN with right token and codes on SYN, SYN-ACK and ACK on the other interface"
+    return None
+
+
+def both_carry(run, wire, share=0.1):
+    """Each path carried a tenth of the data at least, by the wire."""
+    total = run.receiver.count
+    for path in run.case.links:
+        done = wire.carried(run.up, f"{path}0", new=True)
+        if done < share * total:
+            return f"{path}0 carried {done} of {total} bytes, less than {share:.0%}"
+    return None
+
+
+def announced(run, wire):
+    """The server announced its second address and the subflow goes there."""
+    second = ("10.0.2.2", "fd00:2::2")
+    if not any(address in second and not echo and not up for address, echo, up in wire.announced):
+        return "no ADD_ADDR of the server's second address"
+    if not any(subflow.peer[0] in second for subflow in wire.joined()):
+        return "no subflow to the address that was announced"
+    return None
+
+
+def families_differ(_run, wire):
+    """The subflows are of both families."""
+    if {subflow.family for subflow in wire.members()} != {4, 6}:
+        return "the subflows are not of both families"
+    return None
+
+
+def backup_waits(run, wire):
+    """The backup's join says so, and it carries no data before the first path dies."""
+    backups = [subflow for subflow in wire.joined() if subflow.interface == "cell0"]
+    if not backups:
+        return "no subflow joined on cell0"
+    if not any(subflow.backup for subflow in backups) and not any(backup for _, _, backup in wire.prio):
+        return "neither the MP_JOIN nor an MP_PRIO says backup"
+    early = wire.carried(run.up, "cell0", until=run.times["lost"])
+    late = wire.carried(run.up, "cell0", since=run.times["lost"])
+    if early:
+        return f"the backup carried {early} bytes while the first path was there"
+    return None if late else "the backup carried nothing after the first path was lost"
+
+
+def came_back(run, wire):
+    """wifi carried data again after its return."""
+    return None if wire.carried(run.up, "wifi0", since=run.times["back"]) else "wifi0 carried nothing after its return"
+
+
+def reset_seen(run, wire):
+    """A subflow was reset, and the other one went on."""
+    killed = [subflow for subflow in wire.members() if any(when >= run.times["kill"] for when, _ in subflow.resets)]
+    if not killed:
+        return "no reset on the wire after ss -K"
+    if wire.fastclose:
+        return "MP_FASTCLOSE ended the connection"
+    return None
+
+
+def in_time(run, _wire):
+    """The transfer took no longer than the case allows."""
+    took = run.ended - run.began
+    run.notes.append(f"limit {run.case.limit:.1f} s")
+    return f"{took:.2f} s, the limit is {run.case.limit:.2f} s" if took > run.case.limit else None
+
+
+def no_reset(_run, wire):
+    """No subflow was reset before the data had arrived."""
+    return "MP_FASTCLOSE" if wire.fastclose else None
+
+
+# What happens.
+
+
+def both_work(run):
+    """Both paths carry data."""
+    run.carries("wifi0")
+    run.carries("cell0", 100_000)
+
+
+def backup_idle(run):
+    """The first path carries data for a while."""
+    run.receives(600_000)
+
+
+def carrier_lost(run):
+    """The far end of wifi goes down, as when a cable is pulled."""
+    run.do("lost", f"ip -n {run.far} link set wifi1 down")
+
+
+def carrier_back(run):
+    """The far end of wifi is there again."""
+    run.do("back", f"ip -n {run.far} link set wifi1 up")
+    run.carries("wifi0")
+
+
+def interface_down(run):
+    """wifi is switched off at the client."""
+    run.do("lost", "ip -n client link set wifi0 down")
+
+
+def interface_up(run):
+    """wifi is switched on again, and gets its route back as from a network manager."""
+    run.do("back", "ip -n client link set wifi0 up",
+           *(["ip -n client route add default via 10.0.1.254 dev wifi0 metric 100"] if run.far == "router" else []))
+    run.carries("wifi0")
+
+
+def black_hole(run):
+    """wifi loses every packet without telling anyone."""
+    run.shape("wifi", BLACK_HOLE)
+    run.times["lost"] = run.times["shape"]
+
+
+def black_hole_ends(run):
+    """wifi is as it was."""
+    run.shape("wifi", run.case.links["wifi"])
+    run.times["back"] = run.times["shape"]
+    run.carries("wifi0")
+
+
+def other_carries(run):
+    """The transfer goes on over cell."""
+    run.carries("cell0", 300_000)
+
+
+def all_lost(run):
+    """Both paths are gone for two seconds."""
+    run.do("lost", f"ip -n {run.far} link set wifi1 down", f"ip -n {run.far} link set cell1 down")
+    run.silent(2)
+
+
+def all_back(run):
+    """Both paths are there again and carry data."""
+    run.do("back", f"ip -n {run.far} link set wifi1 up", f"ip -n {run.far} link set cell1 up")
+    run.receives(300_000)
+
+
+def kill(interface):
+    """ss -K on the client's subflow of one interface."""
+    address = {"wifi0": "10.0.1.1", "cell0": "10.0.2.1"}[interface]
+
+    def step(run):
+        run.do("kill", f"ip netns exec client ss -K -t src {address} and dport = :{run.port}")
+        run.carries("cell0" if interface == "wifi0" else "wifi0", 300_000)
+
+    step.__doc__ = f"The subflow on {interface} is killed."
+    return step
+
+
+def selftest(rate1, rate2, delay1, delay2, limit1, limit2, name):
+    """A pair of the kernel's simult_flows.sh, with its limit: 90 % of both rates and 450 ms."""
+    size = 4 << 20
+    delay = lambda ms: f"delay {ms}ms " if ms else ""
+    links = {"wifi": f"rate {rate1}mbit {delay(delay1)}limit {limit1}",
+             "cell": f"rate {rate2}mbit {delay(delay2)}limit {limit2}"}
+    return Case(f"{rate1} and {rate2} Mbit/s, {delay1} and {delay2} ms: {name}", [joined, in_time], size=size, links=links,
+                limit=size * 8 * 10 / ((rate1 + rate2) * 1e6 * 9) + 0.45)
+
+
+ROUTED = [
+    Case("both paths carry", [joined, both_carry], [both_work], more_families=(6,)),
+    Case("1 MB, 1 % loss on each", [joined, both_carry], size=1_000_000, links=LOSSY),
+    Case("carrier lost and back", [joined, came_back], [both_work, carrier_lost, other_carries, carrier_back],
+         more_families=(6,)),
+    Case("black hole, silently, and back", [joined, came_back], [both_work, black_hole, other_carries, black_hole_ends],
+         way="download"),
+    Case("interface down and up", [joined, came_back], [both_work, interface_down, other_carries, interface_up],
+         way="upload"),
+    Case("both lost for 2 s and back", [joined], [both_work, all_lost, all_back], way="download"),
+    Case("second subflow killed", [joined, reset_seen], [both_work, kill("cell0")], way="download"),
+    Case("first subflow killed", [joined, reset_seen], [both_work, kill("wifi0")], way="upload"),
+    Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),
+    Case("close with data in flight", [joined, both_carry, no_reset], size=1_500_000, close=True),
+]
+DIRECT = [Case("both paths carry", [joined, announced, both_carry], [both_work], more_families=(6,))]
+MIXED = [Case("IPv4 and IPv6 path", [joined, announced, families_differ, both_carry], [both_work], mixed=1)]
+BACKUP = [
+    Case("backup waits, carrier lost", [backup_waits, came_back],
+         [backup_idle, carrier_lost, other_carries, carrier_back], way="download"),
+    Case("backup waits, black hole", [backup_waits], [backup_idle, black_hole, other_carries], way="upload"),
+]
+RATES = [
+    selftest(10, 10, 0, 0, 20, 20, "balanced"),
+    selftest(10, 10, 1, 25, 20, 50, "unlike delays"),
+    selftest(10, 3, 0, 0, 30, 20, "unlike rates"),
+    selftest(10, 3, 1, 25, 40, 30, "unlike rates and delays"),
+    selftest(10, 3, 25, 1, 50, 30, "unlike rates, opposed delays"),
+]
+GROUPS = {"routed": ROUTED, "direct": DIRECT, "mixed": MIXED, "backup": BACKUP, "rates": RATES}
