@@ -61,7 +61,7 @@ class End(threading.Thread):
     def mapped(self):
         """Whether an IPv4 address is reached through an IPv6 socket: in-tree joins IPv6 paths from such only,
         ours begins no connection with such."""
-        return self.run_of.case.mixed and (self.namespace == "server" or self.run_of.protocols["client"] != 0)
+        return self.run_of.case.mixed and (self.namespace == "server" or self.run_of.protocols["client"] == "mptcp")
 
     def made(self):
         """A socket with the case's buffers."""
