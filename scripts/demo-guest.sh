@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Runs in the guest: unmodified curl in one namespace downloads SIZE_MIB (default 256) from unmodified
+# Runs in the guest: unmodified curl in one namespace downloads SIZE_MIB (default 64) from unmodified
 # python3 -m http.server in another, ours to ours, ours and in-tree in both roles, and over plain TCP
 # for comparison. The bytes, their SHA-256 and what tcpdump saw decide; one row for each.
 set -eu
 lib_here=$(CDPATH='' cd -- "$(dirname -- "$0")/../tests/netns" && pwd)
 # shellcheck source=tests/netns/lib.sh
 . "$lib_here/lib.sh"
-size_mib=${SIZE_MIB:-256}
+size_mib=${SIZE_MIB:-64}
 ours_ready || { echo "error: $module does not exist: run make first" >&2; exit 1; }
 begin
 topology
@@ -43,7 +43,7 @@ download() {
 	role server "$2"
 	port=$((port + 1))
 	start server python3 -m http.server -d "$work/www" --bind 0.0.0.0 "$port"
-	wait_for 20 listening server $port
+	wait_for 60 listening server $port
 	in_ns client curl -sS --max-time 60 -o "$work/got" "http://$server4:$port/warm-up" || :
 	# The first 400 packets hold the handshake and the first mappings; all of them would slow both ends.
 	capture demo 400
@@ -52,7 +52,7 @@ download() {
 	capture_end demo
 	# shellcheck disable=SC2046 # two words
 	set -- "$1" "$2" $(tail -n 1 "$work/curl")
-	seen=$(tcpdump -nr "$work/demo.pcap" tcp 2>/dev/null | gawk -f "$here/wire.awk" | tail -n 1)
+	seen=$(tcpdump -nr "$work/demo.pcap" tcp 2>/dev/null | gawk -f "$here/wire.awk" | head -n 1)
 	match=no
 	[ "$(sha256sum <"$work/got" | cut -d' ' -f1)" != "$wanted" ] || match=yes
 	rm -f "$work/got"
