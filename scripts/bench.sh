@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # Compares mptcp_rs with plain TCP and with the kernel's own MPTCP in one boot, in virtual time:
 #   scripts/bench.sh             prints a table, leaves out/bench.json
+#   scripts/bench.sh paths       the same for many paths: columns plain in-tree ours, leaves out/paths.json
 #   BASE=FILE scripts/bench.sh   ... and the change against an earlier bench.json
-#   ROUNDS=N                     medians of N (default 5)
+#   ROUNDS=N                     medians of N (default 5; 1 for many paths)
 #   ONLY="plain ours"            these columns: plain in-tree ours off to-plain from-plain
 # A busy machine changes how long this takes (about 5 minutes), not what it prints.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
 need_root
-rounds=${ROUNDS:-5}
+case ${1-} in
+'') program=bench guest_part=bench-guest.sh rounds=${ROUNDS:-5} ;;
+paths) program=paths guest_part=bench-paths-guest.sh rounds=${ROUNDS:-1} ;;
+*) die "'$1' is nothing to measure: paths, or no argument" ;;
+esac
 case $rounds in
 '' | *[!0-9]* | 0) die "ROUNDS is '$rounds': it must be a number from 1" ;;
 esac
@@ -26,8 +31,8 @@ settings=$("$project/scripts/setup.sh" root)
 eval "$settings"
 # shellcheck disable=SC2154 # root_tree comes from the settings; in_root uses it
 [ -d "$root_tree" ] || die "no root tree at $root_tree: remove the cache and try again"
-in_root sh -euc 'gcc -O2 -Wall -Wextra -o /tmp/bench /project/tools/bench/bench.c && cat /tmp/bench' \
-	>"$out/bench" || die "tools/bench/bench.c does not compile: see the lines above"
-chmod +x "$out/bench"
+in_root sh -euc 'gcc -O2 -Wall -Wextra -o /tmp/bench "/project/tools/bench/$1.c" && cat /tmp/bench' bench $program \
+	>"$out/$program" || die "tools/bench/$program.c does not compile: see the lines above"
+chmod +x "$out/$program"
 # shellcheck disable=SC2086 # ONLY is several words
-exec "$project/scripts/guest.sh" -t -s "${BENCH_SECONDS:-1500}" sh /project/scripts/bench-guest.sh "$rounds" ${ONLY-}
+exec "$project/scripts/guest.sh" -t -s "${BENCH_SECONDS:-1500}" sh /project/scripts/$guest_part "$rounds" ${ONLY-}

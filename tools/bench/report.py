@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Makes the table and bench.json out of the lines "COLUMN ROW VALUE" that bench-guest.sh leaves.
+"""Makes the table and bench.json out of the lines "COLUMN ROW VALUE" that the guest's part of bench.sh leaves.
 
 report.py RAW JSON RELEASE [BASE]: BASE is an earlier JSON; the change against it is printed too.
 """
@@ -21,7 +21,31 @@ ROWS = [
     ("memory", "idle connection, socket objects", "B", 0, False),
     ("memory-all", "idle connection, all objects", "B", 0, False),
     ("subflow", "idle subflow more, socket objects", "B", 0, False),
+    ("paths-cpu-2", "2 paths, not shaped", "Mbit/s", 0, True),
+    ("paths-2x20", "2 x 20 Mbit/s, 40 ms", "Mbit/s", 1, True),
+    ("paths-2x100", "2 x 100 Mbit/s, 10 ms", "Mbit/s", 1, True),
+    ("paths-4x100", "4 x 100 Mbit/s, 10 ms", "Mbit/s", 1, True),
+    ("paths-wifi-cell-50", "8, 20 ms + 2, 150 ms: 50 kB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-100", "  the same, buffers of 100 kB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-200", "  200 kB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-400", "  400 kB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-600", "  600 kB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-1000", "  1 MB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-2000", "  2 MB", "Mbit/s", 2, True),
+    ("paths-wifi-cell-0", "  not set", "Mbit/s", 2, True),
+    ("paths-10mb-300", "10 MB, 20/30 + 20/100 ms: 300 kB", "Mbit/s", 2, True),
+    ("paths-10mb-1000", "  the same, buffers of 1 MB", "Mbit/s", 2, True),
+    ("paths-10mb-8000", "  8 MB", "Mbit/s", 2, True),
+    ("paths-gap-carrier", "carrier lost: longest gap", "ms", 0, False),
+    ("paths-gap-silence", "black hole: longest gap", "ms", 0, False),
+    ("paths-reply-carrier", "carrier lost: slowest reply", "ms", 0, False),
+    ("paths-reply-silence", "black hole: slowest reply", "ms", 0, False),
 ]
+
+
+def measured(results):
+    """The rows that have a figure in any column."""
+    return [row for row in ROWS if any(row[0] in rows for rows in results.values())]
 
 
 def read_raw(path):
@@ -48,7 +72,7 @@ def read_raw(path):
 def print_table(results):
     """Prints medians, and beside each its ratio to plain TCP."""
     print(f"{'':34}{'':>7}" + "".join(f"{title:>15}" for title in TITLES))
-    for row, title, unit, digits, _ in ROWS:
+    for row, title, unit, digits, _ in measured(results):
         line = f"{title:34}{unit:>7}"
         plain = results.get("plain", {}).get(row, {}).get("median")
         for column in COLUMNS:
@@ -65,7 +89,7 @@ def print_table(results):
 def print_change(results, base, path):
     """Prints the change of every median against an earlier result, in percent."""
     print(f"\nchange in percent against {path} (! marks a change for the worse of 2 % or more)")
-    for row, title, _, _, more_is_better in ROWS:
+    for row, title, _, _, more_is_better in measured(results):
         line = f"{title:34}{'%':>7}"
         for column in COLUMNS:
             new = results.get(column, {}).get(row, {}).get("median")
