@@ -111,7 +111,7 @@ fn on_reset(connection: &Connection, subflow: &Subflow) -> Option<MptcpOption<'s
     };
     match subflow.reset_option() {
         // Closed by its listener before anybody accepted it: the connection ends with it.
-        ResetOption::None if !connection.is_adopted() => Some(fastclose()),
+        ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => Some(fastclose()),
         ResetOption::None => None,
         ResetOption::Fastclose => Some(fastclose()),
         ResetOption::Tcprst(option) => Some(MptcpOption::MpTcprst(option)),
