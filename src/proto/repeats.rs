@@ -103,16 +103,18 @@ impl Repeats {
 
     /// Removes what lies before `una`: the peer has it.
     pub fn prune(&mut self, una: DataSeq) {
-        for place in &mut self.ranges {
-            match place {
-                Some(range) if range.end.at_or_before(una) => *place = None,
-                Some(range) if range.start.before(una) => range.start = una,
-                Some(_) | None => {}
-            }
+        let mut kept = [None; RANGES];
+        let rest = self.ranges.iter().flatten();
+        let rest = rest.filter(|range| range.end.after(una));
+        for (place, range) in kept.iter_mut().zip(rest) {
+            let start = if range.start.before(una) {
+                una
+            } else {
+                range.start
+            };
+            *place = Some(Range { start, ..*range });
         }
-        let passed = self.ranges.iter().take_while(|place| place.is_none());
-        let passed = passed.count();
-        self.ranges.rotate_left(passed);
+        self.ranges = kept;
     }
 
     /// Removes everything.
@@ -121,52 +123,69 @@ impl Repeats {
     }
 }
 
-/// Sorts ranges by their beginning; empty places come last.
+/// Sorts ranges by their beginning; empty places come last. They are few and nearly sorted.
 fn sort(all: &mut [Option<Range>; RANGES + 1]) {
-    let key_before = |one: &Option<Range>, next: &Option<Range>| match (one, next) {
-        (Some(one), Some(next)) => one.start.at_or_before(next.start),
-        (None, Some(_)) => false,
-        (_, None) => true,
-    };
-    // Few and nearly sorted.
-    for end in (1..all.len()).rev() {
-        for at in 0..end {
-            if let [one, next, ..] = all.split_at_mut(at).1 {
-                if !key_before(one, next) {
+    for _ in 0..=RANGES {
+        let mut rest = &mut all[..];
+        while let [one, behind @ ..] = rest {
+            if let Some(next) = behind.first_mut() {
+                if !is_in_order(one, next) {
                     core::mem::swap(one, next);
                 }
             }
+            rest = behind;
         }
     }
 }
 
+/// Tells whether `one` belongs before `next`.
+fn is_in_order(one: &Option<Range>, next: &Option<Range>) -> bool {
+    match (one, next) {
+        (Some(one), Some(next)) => one.start.at_or_before(next.start),
+        (None, Some(_)) => false,
+        (_, None) => true,
+    }
+}
+
+/// Returns how much lies between two ranges; zero if they overlap or touch.
+fn gap(one: &Option<Range>, next: &Option<Range>) -> Option<u64> {
+    let (one, next) = ((*one)?, (*next)?);
+    Some(if next.start.after(one.end) {
+        next.start.distance_from(one.end)
+    } else {
+        0
+    })
+}
+
 /// Joins ranges that overlap or touch and, if all places are taken, the two with the smallest gap.
 fn merge(all: &mut [Option<Range>; RANGES + 1]) {
-    let gap = |one: &Option<Range>, next: &Option<Range>| {
-        let (one, next) = ((*one)?, (*next)?);
-        Some(if next.start.after(one.end) {
-            next.start.distance_from(one.end)
-        } else {
-            0
-        })
-    };
-    loop {
-        let full = all.iter().all(Option::is_some);
-        let pairs = all.iter().zip(all.iter().skip(1)).enumerate();
-        let closest = pairs
-            .filter_map(|(at, (one, next))| gap(one, next).map(|gap| (gap, at)))
-            .min();
-        let Some((_, at)) = closest.filter(|(gap, _)| *gap == 0 || full) else {
+    for _ in 0..=RANGES {
+        let is_full = all.iter().all(Option::is_some);
+        let pairs = all.iter().zip(all.iter().skip(1));
+        let smallest = pairs.filter_map(|(one, next)| gap(one, next)).min();
+        let Some(smallest) = smallest.filter(|gap| *gap == 0 || is_full) else {
             return;
         };
-        if let [one @ Some(_), next @ Some(_), ..] = all.split_at_mut(at).1 {
-            if let (Some(one), Some(next)) = (one.as_mut(), next.take()) {
-                if next.end.after(one.end) {
-                    one.end = next.end;
+        join_first(all, smallest);
+        sort(all);
+    }
+}
+
+/// Joins the first two neighbours with `wanted` bytes between them.
+fn join_first(all: &mut [Option<Range>], wanted: u64) {
+    let mut rest = all;
+    while let [one, behind @ ..] = rest {
+        if let Some(next) = behind.first_mut() {
+            if gap(one, next) == Some(wanted) {
+                if let (Some(one), Some(next)) = (one.as_mut(), next.take()) {
+                    if next.end.after(one.end) {
+                        one.end = next.end;
+                    }
                 }
+                return;
             }
         }
-        sort(all);
+        rest = behind;
     }
 }
 
