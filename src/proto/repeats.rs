@@ -161,8 +161,11 @@ fn gap(one: &Option<Range>, next: &Option<Range>) -> Option<u64> {
 fn merge(all: &mut [Option<Range>; RANGES + 1]) {
     for _ in 0..=RANGES {
         let is_full = all.iter().all(Option::is_some);
-        let pairs = all.iter().zip(all.iter().skip(1));
-        let smallest = pairs.filter_map(|(one, next)| gap(one, next)).min();
+        let smallest = all.windows(2).filter_map(|pair| match pair {
+            [one, next] => gap(one, next),
+            _ => None,
+        });
+        let smallest = smallest.min();
         let Some(smallest) = smallest.filter(|gap| *gap == 0 || is_full) else {
             return;
         };
