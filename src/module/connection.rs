@@ -535,10 +535,10 @@ impl Connection {
         }
     }
 
-    /// Whether softirq has left something for `release_cb`.
+    /// Whether any of `events` waits.
     #[inline]
-    pub(crate) fn has_release_events(&self) -> bool {
-        self.events.load(Ordering::Relaxed) & event::ON_RELEASE != 0
+    pub(crate) fn has_events(&self, events: u32) -> bool {
+        self.events.load(Ordering::Relaxed) & events != 0
     }
 
     /// Ends the hold of the application, or of the lack of one, on the socket; `true` for the one
@@ -730,7 +730,18 @@ impl Connection {
     /// `false` when another thread has done it, or the connection is gone.
     pub(crate) fn adopt(&self) -> bool {
         let _data = DataLock::take(self);
-        !self.abandoned.load(Ordering::Acquire) && !self.adopted.swap(true, Ordering::AcqRel)
+        let adopted = !self.is_over() && !self.adopted.swap(true, Ordering::AcqRel);
+        if adopted && self.has_events(event::WORK) {
+            // What the worker has left until now.
+            self.schedule(0);
+        }
+        adopted
+    }
+
+    /// Whether the worker may lock the first subflow: not while it waits in a listener's queue, which
+    /// TCP empties on the understanding that nobody owns what is there.
+    pub(crate) fn is_off_queue(&self) -> bool {
+        self.client || self.is_adopted()
     }
 
     /// Whether an application holds, or held, the connection socket.

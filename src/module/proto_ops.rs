@@ -16,6 +16,7 @@ use crate::connection::{
     Connection, //
 };
 use crate::early;
+use crate::event;
 use crate::locks::{
     DataLock,
     Owned, //
@@ -314,7 +315,7 @@ mod connected {
         // SAFETY: As for `connection`; `release_sock` holds the data lock and the ownership.
         unsafe {
             if let Some(connection) = connection(sk) {
-                if connection.has_release_events() {
+                if connection.has_events(event::ON_RELEASE) {
                     let mut data = core::mem::ManuallyDrop::new(DataLock::assume(connection));
                     close::on_release(&mut data);
                 }

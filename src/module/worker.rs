@@ -77,8 +77,12 @@ pub(crate) unsafe extern "C" fn path_timer(timer: *mut bindings::timer_list) {
 /// What the worker does; returns the subflows to close when nothing is owned any more.
 fn run_events(owned: &mut Owned<'_>) -> Removed {
     let connection = owned.connection();
-    let events = connection.take_events(event::WORK);
     let mut removed = Removed::none();
+    if !(connection.is_off_queue() || connection.has_events(event::GIVE_UP)) {
+        // The events stay until somebody has accepted the connection.
+        return removed;
+    }
+    let events = connection.take_events(event::WORK);
     if connection.is_over() {
         return removed;
     }
