@@ -79,15 +79,4 @@ download plain plain
 download ours ours
 download ours in-tree
 download in-tree ours
-echo
-stop_all
-if trouble=$(kernel_trouble); then
-	echo "The kernel complained:"
-	echo "$trouble"
-	failed=$((failed + 1))
-fi
-if [ "$failed" != 0 ]; then
-	echo "demo: failed ($failed)"
-	exit 1
-fi
-echo "demo: every byte arrived, and MPTCP was on the wire wherever both ends speak it."
+end_demo "$failed" "every byte arrived, and MPTCP was on the wire wherever both ends speak it."

@@ -99,15 +99,4 @@ for pair in "$@"; do download "${pair%:*}" "${pair#*:}"; done
 echo
 echo "TCP over WiFi alone, which never goes away: $wifi_alone Mbit/s; over cellular alone: $cell_alone Mbit/s."
 cat "$work/table"
-echo
-stop_all
-if trouble=$(kernel_trouble); then
-	echo "The kernel complained:"
-	echo "$trouble"
-	failed=$((failed + 1))
-fi
-if [ "$failed" != 0 ]; then
-	echo "demo: failed ($failed)"
-	exit 1
-fi
-echo "demo: every byte arrived over two paths, and the loss of one did not end a connection."
+end_demo "$failed" "every byte arrived over two paths, and the loss of one did not end a connection."

@@ -53,6 +53,16 @@ impl Local {
     }
 }
 
+/// The address in the bytes of a C structure, of which IPv4 uses the first four.
+pub(crate) fn address_of(bytes: [u8; 16], is_v6: bool) -> Address {
+    let [a, b, c, d, ..] = bytes;
+    if is_v6 {
+        Address::V6(bytes)
+    } else {
+        Address::V4([a, b, c, d])
+    }
+}
+
 /// What is known of the local addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -137,17 +147,15 @@ impl<'a> Look<'a> {
         if !found.is_wide {
             return;
         }
-        let [a, b, c, d, ..] = found.bytes;
-        let address = if found.is_ipv6 {
-            if !self.is_ready(found) {
-                return;
-            }
-            Address::V6(found.bytes)
-        } else if has(bindings::IFA_F_SECONDARY) {
-            return;
+        let is_left_out = if found.is_ipv6 {
+            !self.is_ready(found)
         } else {
-            Address::V4([a, b, c, d])
+            has(bindings::IFA_F_SECONDARY)
         };
+        if is_left_out {
+            return;
+        }
+        let address = address_of(found.bytes, found.is_ipv6);
         let known = self.interfaces.iter().find(|i| i.index == found.index);
         self.table.offer(Local {
             address,

@@ -7,7 +7,7 @@
 //! told, once. Nobody waits for the routing lock, and a storm of events costs a few looks.
 //!
 //! ```text
-//!   notify.rs ── refresh ──► work: rebuild ──► table, generation ──► connections: event::PATHS
+//!   notify.rs ── refresh ──► work: rebuild ──► table ──► connections: event::PATHS
 //!   a policy is written ───────┘    │                │
 //!                                   └── again, when an address becomes usable later
 //!                                      snapshot, find ◄── any context
@@ -41,10 +41,6 @@ use core::net::{
     Ipv4Addr,
     Ipv6Addr, //
 };
-use core::sync::atomic::{
-    AtomicU32,
-    Ordering, //
-};
 use kernel::fmt::{
     self,
     Write, //
@@ -75,8 +71,6 @@ pub(crate) struct Addresses {
     /// The table; taken with softirqs disabled.
     #[pin]
     table: SpinLock<Table>,
-    /// How often the table has changed.
-    generation: AtomicU32,
     /// Looks at the addresses.
     work: UnsafeCell<bindings::delayed_work>,
 }
@@ -98,7 +92,6 @@ impl Addresses {
                 default,
                 interfaces <- new_mutex!(KVec::new()),
                 table <- new_spinlock!(Table::EMPTY),
-                generation: AtomicU32::new(0),
                 // SAFETY: Zeroes are what INIT_DELAYED_WORK overwrites.
                 work: UnsafeCell::new(unsafe { core::mem::zeroed() }),
             }),
@@ -229,7 +222,6 @@ unsafe extern "C" fn rebuild(work: *mut bindings::work_struct) {
         let has_changed = *known != table;
         if has_changed {
             *known = table;
-            addresses.generation.fetch_add(1, Ordering::Release);
         }
         has_changed
     });
@@ -247,16 +239,15 @@ pub(crate) fn refresh(net: *mut bindings::net) {
     net::addresses(net).schedule();
 }
 
-/// Copies the local addresses of `net`; returns the generation of the table and how many there are.
+/// Copies the local addresses of `net`; returns how many there are.
 ///
 /// # Context
 ///
 /// Any but hard interrupts.
-pub(crate) fn snapshot(net: *const bindings::net, to: &mut [Local; LOCALS]) -> (u32, usize) {
-    let addresses = net::addresses(net);
-    addresses.with_table(|table| {
+pub(crate) fn snapshot(net: *const bindings::net, to: &mut [Local; LOCALS]) -> usize {
+    net::addresses(net).with_table(|table| {
         *to = table.locals;
-        (addresses.generation.load(Ordering::Relaxed), table.count)
+        table.count
     })
 }
 
@@ -298,7 +289,7 @@ impl fmt::Display for Written {
 impl Line for Addresses {
     fn show(&self, text: &mut Text) -> fmt::Result {
         let mut locals = [Local::NONE; LOCALS];
-        let (_, count) = snapshot(self.net, &mut locals);
+        let count = snapshot(self.net, &mut locals);
         let interfaces = self.interfaces.lock();
         for (place, local) in locals.iter().take(count).enumerate() {
             let interface = local.interface;

@@ -271,11 +271,7 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
 fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Sock)) {
     let connection = owned.connection();
     for (slot, ssk) in connection.subflows().iter() {
-        let taken = {
-            let _data = owned.data();
-            connection.subflows().take(slot, ssk)
-        };
-        if taken {
+        if owned.take_subflow(slot, ssk) {
             ssk.lock(true);
             prepare(ssk);
             ssk.release();
@@ -303,8 +299,7 @@ fn abort_into(owned: &mut Owned<'_>, removed: &mut Removed) {
         if let Some(subflow) = subflow::of(ssk) {
             subflow.set_reset_option(ResetOption::Fastclose);
         }
-        // SAFETY: A live, owned socket: closing it now resets the connection.
-        unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+        ssk.reset_on_close();
     });
     if msk.state() != bindings::TCP_CLOSE {
         msk.set_state(bindings::TCP_CLOSE);

@@ -47,6 +47,8 @@ use mptcp_proto::connection::{
     FinOutcome, //
 };
 use mptcp_proto::ids::{
+    Address,
+    AddressId,
     Key,
     Token,
     TruncatedHmac, //
@@ -698,6 +700,17 @@ impl Connection {
             receiver: self.local_key,
         };
         add_addr_hmac(keys, option.id, option.addr, option.port, &KernelSha256)
+    }
+
+    /// The code that proves an announcement to come from us.
+    ///
+    /// RFC 8684, Section 3.4.1.
+    pub(crate) fn local_hmac(&self, id: AddressId, addr: Address) -> TruncatedHmac {
+        let keys = SenderKeys {
+            sender: self.local_key,
+            receiver: self.peer_key,
+        };
+        add_addr_hmac(keys, id, addr, None, &KernelSha256)
     }
 
     /// A subflow has stopped making progress, or begun again.

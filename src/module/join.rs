@@ -410,10 +410,7 @@ pub(crate) fn connect(
     match result {
         Ok(()) if placed => Ok(()),
         result => {
-            let data = owned.data();
-            let taken = connection.subflows().take(id.slot(), ssk);
-            drop(data);
-            if taken || !placed {
+            if owned.take_subflow(id.slot(), ssk) || !placed {
                 crate::proto_ops::close_subflow(ssk);
             }
             result.and(Err(EBUSY))

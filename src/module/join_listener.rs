@@ -127,8 +127,7 @@ fn hand_over(child: Sock) {
         .is_some_and(|subflow| subflow.change_hold(hold::QUEUE, hold::CONNECTION));
     if !kept {
         // It did not join, or its connection has let go of it.
-        // SAFETY: A live, owned socket: closing it now resets it.
-        unsafe { bindings::mptcp_shim_linger_zero(child.as_ptr()) };
+        child.reset_on_close();
     }
     child.release();
     if kept {

@@ -20,6 +20,7 @@ use crate::connection::Connection;
 use crate::event;
 use crate::out_of_order::OutOfOrder;
 use crate::send_queue::SendQueue;
+use crate::sock::Sock;
 use core::marker::PhantomData;
 use core::ops::{
     Deref,
@@ -202,6 +203,13 @@ impl<'a> Owned<'a> {
     #[inline]
     pub(crate) fn data(&mut self) -> DataLock<'_> {
         DataLock::take(self.connection)
+    }
+
+    /// Takes `ssk` out of its slot; `true` when it is the caller's to close from now on.
+    pub(crate) fn take_subflow(&mut self, slot: u8, ssk: Sock) -> bool {
+        let subflows = self.connection.subflows();
+        let _data = self.data();
+        subflows.take(slot, ssk)
     }
 
     /// The send queue.

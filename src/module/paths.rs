@@ -8,12 +8,14 @@
 //!
 //! RFC 8684, Sections 3.2, 3.3.8 and 3.4. C counterpart: net/mptcp/pm.c, net/mptcp/pm_kernel.c.
 
-use crate::address_table::Local;
+use crate::address_table::{
+    address_of,
+    Local, //
+};
 use crate::addresses;
 use crate::bindings;
 use crate::config;
 use crate::connection::Connection;
-use crate::crypto::KernelSha256;
 use crate::join;
 use crate::locks::{
     DataLock,
@@ -31,10 +33,6 @@ use crate::subflow::{
 use crate::subflows::Removed;
 use kernel::prelude::*;
 use mptcp_proto::ids::Address;
-use mptcp_proto::keys::{
-    add_addr_hmac,
-    SenderKeys, //
-};
 use mptcp_proto::options::{
     AddAddr,
     MpPrio, //
@@ -108,15 +106,7 @@ fn ends(ssk: Sock) -> ((Address, u16), (Address, u16)) {
         bindings::mptcp_shim_sock_ends(ssk.as_ptr(), &mut local, &mut peer);
         (local, peer)
     };
-    let end = |end: bindings::mptcp_endpoint| {
-        let [a, b, c, d, ..] = end.address;
-        let addr = if end.is_v6 {
-            Address::V6(end.address)
-        } else {
-            Address::V4([a, b, c, d])
-        };
-        (addr, end.port)
-    };
+    let end = |end: bindings::mptcp_endpoint| (address_of(end.address, end.is_v6), end.port);
     (end(local), end(peer))
 }
 
@@ -172,16 +162,11 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             }
             Some(Decision::Withdraw { ids }) => signal_on_any(connection, Signal::RemoveAddr(ids)),
             Some(Decision::Announce { id, addr }) => {
-                let keys = SenderKeys {
-                    sender: connection.local_key(),
-                    receiver: connection.peer_key(),
-                };
-                let hmac = add_addr_hmac(keys, id, addr, None, &KernelSha256);
                 let option = AddAddr {
                     id,
                     addr,
                     port: None,
-                    hmac: Some(hmac),
+                    hmac: Some(connection.local_hmac(id, addr)),
                 };
                 signal_on_any(connection, Signal::AddAddr(option));
             }
@@ -207,7 +192,7 @@ fn tell_addresses(owned: &mut Owned<'_>) {
     let connection = owned.connection();
     let net = connection.msk().net();
     let mut table = [Local::NONE; LOCALS];
-    let (_, count) = addresses::snapshot(net, &mut table);
+    let count = addresses::snapshot(net, &mut table);
     let present = table.get(..count).unwrap_or_default();
     let settings = config::of(net);
     if owned.scheduler().kind() != settings.scheduler {
@@ -345,18 +330,13 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
         return;
     };
     recovery::repeat_data_of(owned, ssk);
-    let taken = {
-        let _data = owned.data();
-        connection.subflows().take(id.slot(), ssk)
-    };
-    if !taken {
+    if !owned.take_subflow(id.slot(), ssk) {
         return;
     }
     ssk.lock(true);
     if let (Some(option), Some(subflow)) = (reason.reset(), subflow::of(ssk)) {
         subflow.set_reset_option(ResetOption::Tcprst(option));
-        // SAFETY: A live, owned socket: closing it now resets it.
-        unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+        ssk.reset_on_close();
     }
     ssk.release();
     removed.push(ssk);

@@ -43,8 +43,7 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
             )
         });
         if state.is_some_and(|(_, _, failed, ..)| failed) {
-            // SAFETY: A live, owned socket: closing it now resets it.
-            unsafe { bindings::mptcp_shim_linger_zero(ssk.as_ptr()) };
+            ssk.reset_on_close();
         }
         ssk.release();
         let Some((id, how, failed, sent, stale)) = state else {
@@ -57,11 +56,7 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
             continue;
         }
         repeat_data_of(owned, ssk);
-        let taken = {
-            let _data = owned.data();
-            connection.subflows().take(slot, ssk)
-        };
-        if taken {
+        if owned.take_subflow(slot, ssk) {
             removed.push(ssk);
             refused |= !sent && matches!(how, Ended::Refused | Ended::Reset(_));
             paths::on_ended(owned, id, how);

@@ -57,6 +57,13 @@ struct Paths {
     count: usize,
 }
 
+impl Paths {
+    /// The snapshots.
+    fn known(&self) -> &[Path] {
+        self.paths.get(..self.count).unwrap_or_default()
+    }
+}
+
 /// Says what to hand over next, nothing when all that can be sent has been. Subflows whose bits are
 /// set in `refused` get nothing.
 pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
@@ -68,13 +75,10 @@ pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     let nxt = owned.queue().nxt();
     let demand = demand(owned, repeats, waiting);
     let paths = snapshot(owned, refused, repeats == 0, demand.now);
-    let choice = owned
-        .scheduler()
-        .choose(paths.paths.get(..paths.count)?, &demand);
-    match choice {
+    match owned.scheduler().choose(paths.known(), &demand) {
         Choice::Send { index, bytes } => Some(Turn::Send { slot: index, bytes }),
         Choice::Repeat { index, bytes } => {
-            let path = paths.paths.iter().find(|path| path.index == index)?;
+            let path = paths.known().iter().find(|path| path.index == index)?;
             Some(Turn::Copy {
                 slot: index,
                 bytes,
@@ -96,10 +100,7 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
     }
     let demand = demand(owned, 0, len as u64);
     let paths = snapshot(owned, 0, false, demand.now);
-    let choice = owned
-        .scheduler()
-        .choose(paths.paths.get(..paths.count)?, &demand);
-    match choice {
+    match owned.scheduler().choose(paths.known(), &demand) {
         Choice::Send { index, bytes } => {
             let ssk = owned.connection().subflows().get(index)?;
             Some((ssk, len.min(bytes as usize)))
@@ -123,14 +124,16 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
         return None;
     }
     let paths = snapshot(owned, refused, false, demand.now);
-    let paths = paths.paths.get(..paths.count)?;
     let una = owned.data().proto.snd_una();
     let (head, ssk) = head(owned, una)?;
     ssk.lock(true);
     let turn = subflow::of(ssk).and_then(|subflow| {
         // SAFETY: The connection socket is owned, and the reference ends with this block.
         let penalty = unsafe { subflow.penalty() };
-        match owned.rescue().decide(paths, &demand, &head, penalty) {
+        match owned
+            .rescue()
+            .decide(paths.known(), &demand, &head, penalty)
+        {
             Remedy::Nothing => None,
             Remedy::Reinject {
                 index,

@@ -163,6 +163,16 @@ impl Sock {
         unsafe { bindings::mptcp_shim_data_unlock(self.as_ptr()) };
     }
 
+    /// Lets the next close reset the connection (`SO_LINGER` of zero seconds).
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn reset_on_close(self) {
+        // SAFETY: A live socket by the type invariant, owned by the caller.
+        unsafe { bindings::mptcp_shim_linger_zero(self.as_ptr()) };
+    }
+
     /// Takes ownership (`lock_sock`); `nested` when the connection socket is owned already.
     ///
     /// # Context

@@ -4,10 +4,7 @@
 # shellcheck disable=SC2317 # check and over call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
-if [ "$OURS" != module ] || ! ours_ready; then
-	echo "1..0 # SKIP needs the module itself: run make first"
-	exit 4
-fi
+need_module
 begin
 knob=net.mptcp_rs.enabled
 

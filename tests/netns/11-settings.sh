@@ -5,10 +5,7 @@
 # shellcheck disable=SC2317 # check and wait_for call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
-if [ "$OURS" != module ] || ! ours_ready; then
-	echo "1..0 # SKIP needs the module itself: run make first"
-	exit 4
-fi
+need_module
 begin
 topology 2
 knobs=/proc/sys/net/mptcp_rs

@@ -168,6 +168,30 @@ need_ours() {
 	exit 4
 }
 
+# need_module: the same for a test of the module itself, not of what may stand for it.
+need_module() {
+	[ "$OURS" != module ] || ! ours_ready || return 0
+	echo "1..0 # SKIP needs the module itself: run make first"
+	exit 4
+}
+
+# end_demo FAILED TEXT: the last lines of a demo, TEXT when nothing has failed and the kernel is content.
+end_demo() {
+	echo
+	stop_all
+	demo_failed=$1
+	if trouble=$(kernel_trouble); then
+		echo "The kernel complained:"
+		echo "$trouble"
+		demo_failed=$((demo_failed + 1))
+	fi
+	if [ "$demo_failed" != 0 ]; then
+		echo "demo: failed ($demo_failed)"
+		exit 1
+	fi
+	echo "demo: $2"
+}
+
 loaded() { grep -q '^mptcp_rs ' /proc/modules; }
 
 # unload: rmmod, in the background because one that hangs in the kernel cannot be killed.

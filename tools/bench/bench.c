@@ -21,7 +21,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +30,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PROGRAM "bench"
+#include "common.h"
 
 enum { PORT_SINK, PORT_BYTE, PORT_BLOCK, PORT_HOLD, PORTS };
 enum { BLOCK = 4096, BUFFER = 1 << 18 };
@@ -42,36 +44,6 @@ struct peer {
 	socklen_t len;
 	struct sockaddr_storage address;
 };
-
-static _Noreturn void die(const char *format, ...)
-{
-	va_list args;
-
-	fputs("error: bench: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec * 1e-9;
-}
-
-static long number(const char *text, const char *what, long min, long max)
-{
-	char *end;
-	long value = strtol(text, &end, 10);
-
-	if (!*text || *end || value < min || value > max)
-		die("%s is '%s': it must be %ld to %ld", what, text, min, max);
-	return value;
-}
 
 static struct peer parse_peer(char **argv)
 {

@@ -18,7 +18,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +25,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PROGRAM "paths"
+#include "common.h"
 
 enum { CHUNK = 1 << 16, REQUEST = 100, PERIOD_MS = 250, BEGUN_MS = 500, LIMIT_S = 60 };
 
@@ -37,36 +39,6 @@ struct order {
 } __attribute__((packed));
 
 static char buffer[CHUNK];
-
-static _Noreturn void die(const char *format, ...)
-{
-	va_list args;
-
-	fputs("error: paths: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec * 1e-9;
-}
-
-static long number(const char *text, const char *what, long max)
-{
-	char *end;
-	long value = strtol(text, &end, 10);
-
-	if (!*text || *end || value < 0 || value > max)
-		die("%s is '%s': it must be 0 to %ld", what, text, max);
-	return value;
-}
 
 static int make_socket(int protocol, int size)
 {
@@ -227,18 +199,18 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	if (!strcmp(what, "serve") && argc == 5)
-		serve(number(argv[2], "PROTOCOL", 262), number(argv[3], "PORT", 65535),
-		      number(argv[4], "BUFFER", 1 << 30));
+		serve(number(argv[2], "PROTOCOL", 0, 262), number(argv[3], "PORT", 0, 65535),
+		      number(argv[4], "BUFFER", 0, 1 << 30));
 	if (argc != (strcmp(what, "bulk") ? 7 : 8))
 		die("'%s' with %d arguments: see the head of paths.c", what, argc - 2);
-	fd = make_socket(number(argv[2], "PROTOCOL", 262), number(argv[5], "BUFFER", 1 << 30));
+	fd = make_socket(number(argv[2], "PROTOCOL", 0, 262), number(argv[5], "BUFFER", 0, 1 << 30));
 	if (inet_pton(AF_INET, argv[3], &server.sin_addr) != 1)
 		die("ADDRESS is '%s': it must be an IPv4 address", argv[3]);
-	server.sin_port = htons(number(argv[4], "PORT", 65535));
+	server.sin_port = htons(number(argv[4], "PORT", 0, 65535));
 	if (bound && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bound, strlen(bound)))
 		die("%s: %s", bound, strerror(errno));
-	order.bytes = strcmp(what, "bulk") ? 0 : number(argv[6], "BYTES", 1L << 40);
-	order.ms = number(argv[argc - 1], "MS", 10000000);
+	order.bytes = strcmp(what, "bulk") ? 0 : number(argv[6], "BYTES", 0, 1L << 40);
+	order.ms = number(argv[argc - 1], "MS", 0, 10000000);
 	if (!strcmp(what, "reply"))
 		order.what = 'r';
 	else if (strcmp(what, "bulk") && strcmp(what, "gap"))
