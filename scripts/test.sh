@@ -10,9 +10,9 @@ set -eu
 need_root
 kernel_flavour=${KERNEL:-stock}
 if [ $# = 0 ]; then
-	# 03-impaired, 10-paths and 12-rates take long on a slow machine, 09-kunit needs KUnit. 07-iouring is reset now
-	# and then over IPv6 when the machine is busy, and why is not known yet. All of them run when named.
-	set -- 01 02 04 05 06 08 11
+	# 03-impaired, 10-paths and 12-rates take long on a slow machine, 09-kunit needs KUnit. All of them run when
+	# named.
+	set -- 01 02 04 05 06 07 08 11
 	[ "$kernel_flavour" != debug ] || set -- "$@" 09
 fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.

@@ -250,8 +250,9 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
 }
 
 /// Looks at what [`sk_rx_dst_set`] has been called with, and says whether TCP may cache the route:
-/// while the packet hook is being registered TCP comes there with each segment of a subflow, as long
-/// as the route is left unset.
+/// until the packet hook has seen whatever TCP gets, TCP comes there with each segment of a subflow,
+/// as long as the route is left unset. A segment that both have seen counts once: options only
+/// declare.
 #[inline(never)]
 fn may_cache_route(ssk: Sock, packet: Skb) -> bool {
     let Some(subflow) = subflow::of(ssk) else {

@@ -25,19 +25,28 @@ use crate::netfilter::{
     INCOMING,
     OUTGOING, //
 };
+use crate::schedule::now;
 use crate::sock::Sock;
 use core::ptr::addr_of_mut;
 use core::sync::atomic::{
     AtomicBool,
     AtomicU32,
+    AtomicU64,
     Ordering, //
 };
 use kernel::error::to_result;
 use kernel::ffi::c_int;
 use kernel::prelude::*;
+use mptcp_proto::time::{
+    Duration,
+    Timestamp, //
+};
 
 /// How long a hook outlives its last user, in milliseconds.
 const LINGER_MS: u32 = 1000;
+/// How long a segment that passed before the packet hook was registered may wait while TCP finds its
+/// socket owned, for which there is no event: a system call does not sleep while it owns a socket.
+const BACKLOG: Duration = Duration::from_secs(1);
 
 /// One kind of hook in one namespace.
 #[repr(C)]
@@ -46,6 +55,8 @@ struct Demand {
     users: AtomicU32,
     /// Whether it is registered. Only the namespace's work changes it.
     registered: AtomicBool,
+    /// Since when, in microseconds of [`now`].
+    since: AtomicU64,
 }
 
 impl Demand {
@@ -56,9 +67,15 @@ impl Demand {
             return;
         }
         if !wanted {
-            self.registered.store(false, Ordering::Release);
+            self.registered.store(false, Ordering::SeqCst);
+            if self.users.load(Ordering::SeqCst) != 0 {
+                // It came between the two looks, and may have found the hook in place.
+                self.registered.store(true, Ordering::SeqCst);
+                return;
+            }
             hooks.unregister(net);
         } else if hooks.register(net).is_ok() {
+            self.since.store(now().as_micros(), Ordering::Relaxed);
             self.registered.store(true, Ordering::Release);
         }
     }
@@ -141,16 +158,14 @@ pub(crate) fn current_is_enabled() -> bool {
     config(net).is_enabled()
 }
 
-/// Whether the packet hook sees what arrives for `sk`.
+/// Whether the packet hook has seen whatever TCP gets for `sk`: it is registered, and what had passed
+/// before that waits for TCP no more.
 #[inline]
 pub(crate) fn sees_incoming(sk: Sock) -> bool {
     // SAFETY: A socket keeps its namespace.
-    unsafe {
-        (*state(sk.net()))
-            .incoming
-            .registered
-            .load(Ordering::Acquire)
-    }
+    let incoming = unsafe { &(*state(sk.net())).incoming };
+    let since = || Timestamp::from_micros(incoming.since.load(Ordering::Relaxed));
+    incoming.registered.load(Ordering::Acquire) && now().since(since()) > BACKLOG
 }
 
 /// Lets the work look at the demands of `net` in `delay_ms` milliseconds.
@@ -164,8 +179,8 @@ pub(crate) fn on_subflow_begin(ssk: Sock) {
     let net = state(ssk.net());
     // SAFETY: A socket keeps its namespace.
     let incoming = unsafe { &(*net).incoming };
-    incoming.users.fetch_add(1, Ordering::AcqRel);
-    if !incoming.registered.load(Ordering::Acquire) {
+    incoming.users.fetch_add(1, Ordering::SeqCst);
+    if !incoming.registered.load(Ordering::SeqCst) {
         schedule(net, 0);
     }
 }
@@ -188,8 +203,8 @@ pub(crate) fn on_listener_begin(net: *mut bindings::net) {
     let net = state(net);
     // SAFETY: The caller's socket keeps the namespace.
     let outgoing = unsafe { &(*net).outgoing };
-    outgoing.users.fetch_add(1, Ordering::AcqRel);
-    if !outgoing.registered.load(Ordering::Acquire) {
+    outgoing.users.fetch_add(1, Ordering::SeqCst);
+    if !outgoing.registered.load(Ordering::SeqCst) {
         schedule(net, 0);
         // SAFETY: The work was prepared by `init`.
         unsafe { bindings::flush_delayed_work(addr_of_mut!((*net).work)) };
