@@ -37,7 +37,6 @@ use crate::skb::{
 use crate::sock::Sock;
 use crate::subflow::{
     Handshake,
-    ResetOption,
     Subflow, //
 };
 use crate::token_table;
@@ -489,13 +488,9 @@ pub(crate) fn on_syn_ack(ssk: Sock, subflow: &Subflow, mut packet: Skb) {
             attach::begin(ssk, subflow, local_isn, header.seq);
         }
         JoinSynAckOutcome::Repeated => {}
-        JoinSynAckOutcome::Reset(reason) => {
-            subflow.set_reset_option(ResetOption::Tcprst(MpTcprst {
-                transient: false,
-                reason,
-            }));
-            subflow.set_failed();
-            subflow.connection().schedule(event::LOST);
-        }
+        JoinSynAckOutcome::Reset(reason) => subflow.fail(MpTcprst {
+            transient: false,
+            reason,
+        }),
     }
 }

@@ -329,7 +329,7 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     let Some(ssk) = connection.subflows().get(id.slot()) else {
         return;
     };
-    recovery::repeat_data_of(owned, ssk);
+    recovery::repeat_data_of(owned, ssk, recovery::Lost::Undelivered);
     if !owned.take_subflow(id.slot(), ssk) {
         return;
     }

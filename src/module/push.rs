@@ -166,10 +166,11 @@ fn hand_over(
     } else {
         bindings::MSG_NO_SHARED_FRAGS
     };
+    let (acked, una) = (subflow.local_ssn(ssk.snd_una()), owned.queue().una());
     // SAFETY: The subflow is owned; the map is not used across the calls below. `pages` hold
     // `found.bytes` bytes in `found.count` ranges, whose pages the queue keeps.
     let sent = unsafe {
-        if subflow.transmit().assign(mapping).is_err() {
+        if subflow.transmit().assign(mapping, acked, una).is_err() {
             return (0, found.bytes);
         }
         bindings::mptcp_shim_splice_pages(

@@ -51,11 +51,11 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
         };
         if !(ended || failed) {
             if stale && connection.subflows().count() > 1 {
-                repeat_data_of(owned, ssk);
+                repeat_data_of(owned, ssk, Lost::Unacknowledged);
             }
             continue;
         }
-        repeat_data_of(owned, ssk);
+        repeat_data_of(owned, ssk, Lost::Undelivered);
         if owned.take_subflow(slot, ssk) {
             removed.push(ssk);
             refused |= !sent && matches!(how, Ended::Refused | Ended::Reset(_));
@@ -111,8 +111,17 @@ fn wait_for_subflow(owned: &mut Owned<'_>) {
     }
 }
 
-/// Lets other subflows carry what has been handed to `ssk` and not been acknowledged.
-pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock) {
+/// What a subflow does not deliver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// What it has not acknowledged: it is alive, and the peer has the rest.
+    Unacknowledged,
+    /// What no Data ACK has come for: it is gone, and with it what the peer could not place.
+    Undelivered,
+}
+
+/// Lets other subflows carry what `ssk` has got and does not deliver.
+pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
     let connection = owned.connection();
     if connection.has_fallen_back() {
         return;
@@ -121,9 +130,14 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock) {
     let nxt = owned.queue().nxt();
     ssk.lock(true);
     if let Some(subflow) = subflow::of(ssk) {
-        let acknowledged = subflow.local_ssn(ssk.snd_una());
         // SAFETY: The subflow is owned, and the reference ends with the loop.
-        for mapping in unsafe { subflow.transmit() }.assigned_from(acknowledged) {
+        let map = unsafe { subflow.transmit() };
+        let acknowledged = subflow.local_ssn(ssk.snd_una());
+        let from = match lost {
+            Lost::Unacknowledged => acknowledged,
+            Lost::Undelivered => map.first().unwrap_or(acknowledged),
+        };
+        for mapping in map.assigned_from(from) {
             let (start, end) = (mapping.dsn(), mapping.end_dsn());
             if end.after(una) && !end.after(nxt) {
                 let start = if start.before(una) { una } else { start };
@@ -179,7 +193,7 @@ fn relieve_silent(owned: &mut Owned<'_>) -> bool {
             });
         ssk.release();
         if silent {
-            repeat_data_of(owned, ssk);
+            repeat_data_of(owned, ssk, Lost::Unacknowledged);
             relieved = true;
         }
     }

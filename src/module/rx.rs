@@ -22,6 +22,10 @@ use crate::subflow::Subflow;
 use mptcp_proto::connection::ReceiveOutcome;
 use mptcp_proto::fallback::Event;
 use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::mp_tcprst::{
+    MpTcprst,
+    Reason, //
+};
 use mptcp_proto::reassembly::{
     place,
     Placement, //
@@ -32,6 +36,12 @@ use mptcp_proto::seq::SubflowSeq;
 /// scale, at most 2^14. What TCP has acknowledged, a probe of a closed window above all, must not be
 /// dropped here.
 const ROUNDING: u64 = 1 << 14;
+/// What the reset of a subflow says whose options are removed on the way. They have passed before, and
+/// may do so again.
+const INTERFERENCE: MpTcprst = MpTcprst {
+    transient: true,
+    reason: Reason::MiddleboxInterference,
+};
 /// How far data may lie ahead where no window is promised: the largest window.
 const WINDOW: u32 = 1 << 30;
 
@@ -71,7 +81,12 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             if subflow.falls_back(overdue) {
                 continue;
             }
-            events |= event::RESET;
+            if connection.subflows().count() > 1 {
+                // The others can carry what this one has lost.
+                subflow.fail(INTERFERENCE);
+            } else {
+                events |= event::RESET;
+            }
             break;
         };
         let take = mapping.len().min(left);

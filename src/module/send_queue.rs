@@ -90,6 +90,14 @@ impl SendQueue {
         &mut self.repeats
     }
 
+    /// Data sequence number of the oldest byte in the queue.
+    #[inline]
+    pub(crate) fn una(&self) -> DataSeq {
+        self.chunks
+            .get(self.first)
+            .map_or(self.end, |chunk| chunk.dsn)
+    }
+
     /// Next data sequence number to hand to a subflow.
     #[inline]
     pub(crate) fn nxt(&self) -> DataSeq {

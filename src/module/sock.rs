@@ -458,13 +458,16 @@ impl Sock {
         unsafe { bindings::mptcp_shim_subflow_has_room(self.as_ptr(), wake) }
     }
 
-    /// Forces a pure acknowledgment out.
+    /// Forces a pure acknowledgment out, unless the handshake is still going on.
     ///
     /// # Locking
     ///
     /// The socket is owned.
     #[inline]
     pub(crate) fn send_ack(self) {
+        if self.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV) {
+            return;
+        }
         // SAFETY: A live TCP socket by the type invariant, owned by the caller.
         unsafe { bindings::__tcp_send_ack(self.as_ptr(), self.rcv_nxt(), 0) };
     }

@@ -11,6 +11,7 @@
 use crate::attach;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::event;
 use crate::sock::Sock;
 use crate::transmit_map::TransmitMap;
 use core::cell::UnsafeCell;
@@ -143,7 +144,7 @@ pub(crate) struct Subflow {
     stale: AtomicBool,
     /// Whether others have got its data since it stopped making progress.
     relieved: AtomicBool,
-    /// Whether the handshake has failed.
+    /// Whether it cannot be used: the worker resets it.
     failed: AtomicBool,
     /// Whether the path manager waits for a sign of life.
     probing: AtomicBool,
@@ -423,14 +424,16 @@ impl Subflow {
         self.local_backup.load(Ordering::Relaxed)
     }
 
-    /// Whether the handshake has failed.
+    /// Whether it cannot be used.
     pub(crate) fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Notes that the handshake has failed: the worker resets the subflow.
-    pub(crate) fn set_failed(&self) {
+    /// It cannot be used: the worker resets it and tells the peer why, and the connection goes on.
+    pub(crate) fn fail(&self, option: MpTcprst) {
+        self.set_reset_option(ResetOption::Tcprst(option));
         self.failed.store(true, Ordering::Relaxed);
+        self.connection().schedule(event::LOST);
     }
 
     /// Whether the path manager waits for a sign of life.

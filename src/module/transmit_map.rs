@@ -33,7 +33,8 @@ const DECLARATIONS_MAX: usize = 4096;
 
 /// Which data the bytes of a subflow carry, in the direction we send.
 pub(crate) struct TransmitMap {
-    /// What was assigned when the bytes were handed over.
+    /// What was assigned when the bytes were handed over. It is kept until there is a Data ACK: that
+    /// of the subflow may come from a middlebox, or for bytes whose mapping was lost.
     assigned: Table<Mappings>,
     /// What was declared on the wire.
     declared: Declared<Mappings>,
@@ -52,12 +53,14 @@ impl TransmitMap {
         })
     }
 
-    /// Says that the bytes of `mapping` carry its data.
+    /// Says that the bytes of `mapping` carry its data. `acked` is the first byte that the subflow has
+    /// not acknowledged, `una` the first of the data.
     ///
     /// # Errors
     ///
     /// `ENOMEM` when the table cannot grow.
-    pub(crate) fn assign(&mut self, mapping: Mapping) -> Result {
+    pub(crate) fn assign(&mut self, mapping: Mapping, acked: SubflowSeq, una: DataSeq) -> Result {
+        self.assigned.prune_delivered(acked, una);
         match self.assigned.insert(mapping) {
             Ok(_) => Ok(()),
             Err(InsertError::Full) => {
@@ -78,6 +81,11 @@ impl TransmitMap {
         self.assigned
             .last()
             .is_none_or(|last| last.end_ssn() == ssn && last.end_dsn() == dsn)
+    }
+
+    /// The first byte whose data is not known to have arrived.
+    pub(crate) fn first(&self) -> Option<SubflowSeq> {
+        self.assigned.first().map(Mapping::ssn)
     }
 
     /// What was assigned to the bytes from `una` on.
@@ -120,7 +128,6 @@ impl TransmitMap {
             return Some(mapping);
         }
         self.declared.prune(una);
-        self.assigned.prune(una);
         match self.declared.declare(mapping) {
             Ok(()) => {}
             Err(DeclareError::Full) => {

@@ -221,7 +221,9 @@ fn write_fragment(
     let map = unsafe { subflow.transmit() };
     // SAFETY: A live, owned socket. CAST: A fragment is far smaller than 2 GiB.
     let has_memory = unsafe { bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), asked as i32) };
-    if asked == 0 || !has_memory || map.assign(Mapping::new(ssn, nxt, asked)).is_err() {
+    let mapping = Mapping::new(ssn, nxt, asked);
+    let (acked, una) = (subflow.local_ssn(ssk.snd_una()), owned.queue().una());
+    if asked == 0 || !has_memory || map.assign(mapping, acked, una).is_err() {
         owned.data().proto.on_send_less(asked);
         return Ok(0);
     }

@@ -166,10 +166,12 @@ class Run:
         """Waits until nothing has been received for so long."""
         self.wait(f"{seconds} s without data", lambda: time.monotonic() - self.last >= seconds)
 
-    def do(self, name, *commands):
-        """Runs commands and keeps the time under a name."""
+    def do(self, name, *commands, namespace=None):
+        """Runs commands, in a namespace, and keeps the time under a name."""
         self.times[name] = time.time()
         for command in commands:
+            if namespace:
+                command = f"ip netns exec {namespace} {command}"
             done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
             if done.returncode:
                 raise Trouble(f"{command}: {done.stderr.strip()}")
@@ -219,6 +221,7 @@ class Run:
         if problems:
             for path in self.case.links:
                 self.do("mend", f"ip -n client link set {path}0 up", f"ip -n {self.far} link set {path}1 up")
+            self.do("mend", "nft flush ruleset", namespace=self.far)
         problems += [end.error for end in (self.client, self.server) if end.error]
         if self.sender.count != self.receiver.count:
             problems.append(f"{self.sender.count} bytes were sent, {self.receiver.count} arrived")

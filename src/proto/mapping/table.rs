@@ -12,7 +12,10 @@ use crate::ring::{
     Full,
     Ring, //
 };
-use crate::seq::SubflowSeq;
+use crate::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
 
 /// Mappings of one direction of one subflow, in the order of the subflow.
 ///
@@ -200,6 +203,25 @@ where
                 return;
             }
             self.ring.pop_first();
+        }
+    }
+
+    /// Forgets the bytes at the front that lie before `before` and stand for data before `una`.
+    #[inline]
+    pub fn prune_delivered(&mut self, before: SubflowSeq, una: DataSeq) {
+        while let Some(first) = self.ring.first() {
+            if first.ssn().at_or_after(before) || first.dsn().at_or_after(una) {
+                return;
+            }
+            let passed = u64::from(before.distance_from(first.ssn()));
+            let passed = passed.min(una.distance_from(first.dsn()));
+            match u32::try_from(passed) {
+                Ok(passed) if passed < first.len() => {
+                    self.ring.set(0, first.skip(passed));
+                    return;
+                }
+                _ => self.ring.pop_first(),
+            };
         }
     }
 

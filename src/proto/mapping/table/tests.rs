@@ -53,6 +53,24 @@ fn bulk_transfer_across_the_wrap_stays_one_entry() {
 }
 
 #[test]
+fn delivered_bytes_go_only_when_both_levels_have_acknowledged_them() {
+    let mut table = table::<2>();
+    assert_eq!(table.insert(mapping(100, 1_100, 100)), Ok(Inserted::New));
+    assert_eq!(table.insert(mapping(200, 5_000, 100)), Ok(Inserted::New));
+    table.prune_delivered(SubflowSeq::new(250), DataSeq::new(1_150));
+    assert_eq!(
+        entries(&table),
+        [mapping(150, 1_150, 50), mapping(200, 5_000, 100)]
+    );
+    table.prune_delivered(SubflowSeq::new(160), DataSeq::new(9_000));
+    assert_eq!(table.first(), Some(mapping(160, 1_160, 40)));
+    table.prune_delivered(SubflowSeq::new(250), DataSeq::new(5_000));
+    assert_eq!(entries(&table), [mapping(200, 5_000, 100)]);
+    table.prune_delivered(SubflowSeq::new(300), DataSeq::new(5_100));
+    assert!(table.is_empty());
+}
+
+#[test]
 fn overlap_with_same_offset_adds_only_what_is_new() {
     let mut table = table::<2>();
     assert_eq!(table.insert(mapping(100, 1_100, 100)), Ok(Inserted::New));
