@@ -305,8 +305,6 @@ impl Paths {
 
     /// Arms the timer if something is due earlier than it fires.
     fn arm(&mut self, now: Timestamp) -> Option<Decision> {
-        let uses = self.uses();
-        let joins = self.missing(&uses, now).map(|(_, from)| from);
         let can_signal = self.can_signal();
         let announcements = self
             .locals
@@ -323,15 +321,24 @@ impl Paths {
             .filter(|(_, subflow)| subflow.stage == Stage::Probing)
             .map(|(_, subflow)| subflow.tick);
         // What is due and still not done waits for an event, not for the timer.
-        let next = joins
-            .chain(signals)
-            .chain(probes)
-            .filter(|due| *due > Tick::at(now))
-            .min()?;
+        let is_later = |due: &Tick| *due > Tick::at(now);
+        let next = signals.chain(probes).filter(is_later).min();
+        let next = self.next_join(now).into_iter().chain(next).min()?;
         if self.armed.is_some_and(|armed| armed <= next) {
             return None;
         }
         self.armed = Some(next);
         Some(Decision::ArmTimer { at: next.begin() })
+    }
+
+    /// When the next join is due that is not due yet.
+    fn next_join(&self, now: Timestamp) -> Option<Tick> {
+        let mut next = None;
+        for (_, due) in self.missing(&self.uses(), now) {
+            if due > Tick::at(now) && next.is_none_or(|next| due < next) {
+                next = Some(due);
+            }
+        }
+        next
     }
 }
