@@ -29,6 +29,7 @@
 #include <net/tcp.h>
 #include <net/transp_v6.h>
 
+#include "mptcp_rs.h"
 #include "mptcp_shims.h"
 
 /* Macros that bindgen cannot evaluate by itself. */

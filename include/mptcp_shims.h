@@ -111,6 +111,7 @@ void mptcp_shim_spin_lock_init(spinlock_t *lock);
 void mptcp_shim_spin_lock_bh(spinlock_t *lock);
 void mptcp_shim_spin_unlock_bh(spinlock_t *lock);
 void mptcp_shim_set_custom_sockopt(struct socket *sock);
+int mptcp_shim_copy_from_sockptr(void *to, sockptr_t from, unsigned int len);
 int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval, unsigned int optlen);
 
 /* tcp.c */

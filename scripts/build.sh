@@ -12,7 +12,7 @@ eval "$settings"
 build=$cache/build-$flavour
 mkdir -p "$build"
 in_root rsync -a --delete --exclude='*.o' --exclude='*.cmd' --exclude='*.d' --exclude='*.rmeta' \
-	--exclude='bindings_generated.rs' --exclude='mptcp_rs.*' --exclude=modules.order \
+	--exclude='bindings_generated.rs' --exclude='/mptcp_rs.*' --exclude=modules.order \
 	--exclude=Module.symvers --exclude=.tmp_versions \
 	/project/Kbuild /project/include /project/src "/cache/${build#"$cache"/}/"
 llvm=

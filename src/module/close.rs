@@ -252,7 +252,7 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     drop(data);
     let over = msk.state() == bindings::TCP_CLOSE || connection.subflows().count() == 0;
     if !over && outstanding != 0 {
-        if connection.stalled_for() >= ORPHAN_TIMEOUT {
+        if connection.progress().stalled_for() >= ORPHAN_TIMEOUT {
             abort_into(owned, removed);
         } else {
             arm_timer(owned);

@@ -30,7 +30,7 @@ use mptcp_proto::scheduler;
 use mptcp_proto::time::Duration;
 
 /// The names of the path managers, in the order of `Kind::ALL`.
-const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
+pub(crate) const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
     let mut names = [""; path_manager::Kind::ALL.len()];
     let mut place = 0;
     while place < names.len() {
@@ -41,7 +41,7 @@ const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
 };
 
 /// The names of the schedulers, in the order of `Kind::ALL`.
-const SCHEDULERS: [&str; scheduler::Kind::ALL.len()] = {
+pub(crate) const SCHEDULERS: [&str; scheduler::Kind::ALL.len()] = {
     let mut names = [""; scheduler::Kind::ALL.len()];
     let mut place = 0;
     while place < names.len() {

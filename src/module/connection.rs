@@ -16,6 +16,7 @@
 //! Locking: see [`crate::locks`]. C counterpart: net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::choice;
 use crate::config;
 use crate::crypto::KernelSha256;
 use crate::event;
@@ -25,6 +26,7 @@ use crate::locks::{
     DataLock, //
 };
 use crate::paths;
+use crate::progress::Progress;
 use crate::proto_ops;
 use crate::send_queue::SendQueue;
 use crate::skb::Header;
@@ -116,12 +118,8 @@ pub(crate) struct Connection {
     unsent: AtomicBool,
     /// Bits of [`event`].
     events: AtomicU32,
-    /// Data ACK at the last timeout.
-    timeout_una: AtomicU64,
-    /// Timeouts since the last progress.
-    stalls: AtomicU32,
-    /// Microseconds of those timeouts.
-    stalled: AtomicU32,
+    /// What the data-level retransmission timer has found.
+    progress: Progress,
     /// Runs what needs a process: locks on subflows.
     work: UnsafeCell<bindings::work_struct>,
     /// Protected by the data lock.
@@ -177,8 +175,9 @@ impl Connection {
         data.on_data_ack(data.snd_una(), window);
         let rcv_nxt = data.rcv_nxt();
         let queue = SendQueue::new(data.snd_nxt());
-        let settings = config::of(ssk.net());
         let msk = proto_ops::clone_for_connection(ssk)?;
+        let settings = choice::settings(msk);
+        choice::forget(ssk);
         // SAFETY: Zeroes are what INIT_WORK overwrites.
         let work = unsafe { core::mem::zeroed() };
         let connection = KBox::new(
@@ -207,9 +206,7 @@ impl Connection {
                 read_in_loop: AtomicBool::new(false),
                 unsent: AtomicBool::new(false),
                 events: AtomicU32::new(0),
-                timeout_una: AtomicU64::new(0),
-                stalls: AtomicU32::new(0),
-                stalled: AtomicU32::new(0),
+                progress: Progress::new(),
                 work: UnsafeCell::new(work),
                 data: UnsafeCell::new(Data::new(data)),
                 queue: UnsafeCell::new(queue),
@@ -591,39 +588,19 @@ impl Connection {
     ///
     /// As for [`Self::subflows`].
     pub(crate) fn retransmit_timeout(&self) -> u32 {
-        let stalls = self.stalls.load(Ordering::Relaxed).min(6);
         let timeout = if self.subflows.count() > 1 {
             let all = self.subflows.iter().map(|(_, ssk)| ssk.patience_us());
             all.max().unwrap_or(0)
         } else {
             self.subflow_rto() << 1
         };
-        timeout << stalls
+        self.progress.back_off(timeout)
     }
 
-    /// Timeouts of the data-level retransmission timer since the last progress.
+    /// What the data-level retransmission timer has found.
     #[inline]
-    pub(crate) fn stalls(&self) -> u32 {
-        self.stalls.load(Ordering::Relaxed)
-    }
-
-    /// Notes a timeout at `una`; `true` when data has been acknowledged since the last one.
-    pub(crate) fn note_progress(&self, una: DataSeq) -> bool {
-        let progressed = self.timeout_una.swap(una.get(), Ordering::Relaxed) != una.get();
-        if progressed {
-            self.stalls.store(0, Ordering::Relaxed);
-            self.stalled.store(0, Ordering::Relaxed);
-        } else {
-            self.stalled
-                .fetch_add(self.retransmit_timeout(), Ordering::Relaxed);
-            self.stalls.fetch_add(1, Ordering::Relaxed);
-        }
-        progressed
-    }
-
-    /// Microseconds that timeouts have run out without any progress.
-    pub(crate) fn stalled_for(&self) -> u32 {
-        self.stalled.load(Ordering::Relaxed)
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Notes whether data waits that the subflow had no room for.

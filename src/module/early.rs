@@ -12,6 +12,10 @@
 
 use crate::af_ops;
 use crate::bindings;
+use crate::choice::{
+    self,
+    Knob, //
+};
 use crate::connection::Connection;
 use crate::net;
 use crate::proto_ops::{
@@ -25,6 +29,7 @@ use crate::sockopt;
 use crate::subflow;
 use core::ffi::c_void;
 use kernel::ffi::c_int;
+use kernel::prelude::*;
 
 /// The kind of a `struct socket` as far as the handshake has shown it.
 #[derive(PartialEq, Eq)]
@@ -82,6 +87,7 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
 ///
 /// `sock` is in a system call and its operations are the early ones, or it is being accepted.
 unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
+    choice::forget(sk);
     // SAFETY: By the function's contract; another thread may do the same at the same time, and
     // only one of them gives back the reference that the early operations hold on the module. The
     // socket itself still holds one.
@@ -115,6 +121,22 @@ unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
         bindings::mptcp_shim_set_custom_sockopt(sock);
         core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
         core::ptr::write_volatile(&raw mut (*sock).ops, connected_ops(msk.family()));
+    }
+}
+
+/// The TCP socket of `sock` as long as its kind is not known.
+///
+/// # Safety
+///
+/// `sock` is in a system call.
+unsafe fn undecided(sock: *mut bindings::socket) -> Option<Sock> {
+    // SAFETY: By the function's contract.
+    unsafe {
+        if settle(sock) == Kind::Early {
+            sock_of(sock)
+        } else {
+            None
+        }
     }
 }
 
@@ -337,6 +359,14 @@ pub(crate) unsafe extern "C" fn setsockopt(
     value: bindings::sockptr_t,
     len: u32,
 ) -> c_int {
+    if let Some(knob) = Knob::of(level, name) {
+        // SAFETY: In a system call.
+        if let Some(sk) = unsafe { undecided(sock) } {
+            // SAFETY: By the function's contract.
+            return unsafe { choice::set(sk, knob, value, len) }
+                .map_or_else(Error::to_errno, |()| 0);
+        }
+    }
     forward!(sock, setsockopt, sock, level, name, value, len)
 }
 
@@ -352,6 +382,12 @@ pub(crate) unsafe extern "C" fn getsockopt(
     value: *mut kernel::ffi::c_char,
     len: *mut c_int,
 ) -> c_int {
+    if let Some(knob) = Knob::of(level, name) {
+        // SAFETY: In a system call.
+        if let Some(sk) = unsafe { undecided(sock) } {
+            return choice::get(sk, knob, value, len).map_or_else(Error::to_errno, |()| 0);
+        }
+    }
     forward!(sock, getsockopt, sock, level, name, value, len)
 }
 

@@ -182,7 +182,7 @@ fn on_established(
     if subflow.is_joined() && !subflow.is_proven() {
         return join::third_ack(subflow).map(MptcpOption::MpJoin);
     }
-    if !(subflow.is_proven() || urgent && connection.stalls() % 2 == 0) {
+    if !(subflow.is_proven() || urgent && connection.progress().stalls() % 2 == 0) {
         if let Some(option) = third_ack(connection, subflow, header, mapping, packet) {
             return Some(option);
         }

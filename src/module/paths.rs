@@ -14,7 +14,7 @@ use crate::address_table::{
 };
 use crate::addresses;
 use crate::bindings;
-use crate::config;
+use crate::choice;
 use crate::connection::Connection;
 use crate::join;
 use crate::locks::{
@@ -68,7 +68,7 @@ pub(crate) fn of<'a>(data: &'a mut DataLock<'_>) -> Option<&'a mut Paths> {
 
 /// The state of a connection that has only its first subflow.
 fn begin(connection: &Connection) -> Paths {
-    let settings = config::of(connection.msk().net());
+    let settings = choice::settings(connection.msk());
     let config = settings.path_config(role(connection));
     let (local, peer) = ends(connection.first());
     let interface = addresses::find(connection.msk().net(), local.0).unwrap_or(Interface {
@@ -114,7 +114,7 @@ fn ends(ssk: Sock) -> ((Address, u16), (Address, u16)) {
 /// subflow: most have one address at either end.
 pub(crate) fn has_work(connection: &Connection) -> bool {
     let net = connection.msk().net();
-    match config::of(net).path_manager {
+    match choice::settings(connection.msk()).path_manager {
         Kind::None => false,
         Kind::NDiffPorts => connection.is_client(),
         Kind::FullMesh => addresses::count(net) > 1,
@@ -194,7 +194,7 @@ fn tell_addresses(owned: &mut Owned<'_>) {
     let mut table = [Local::NONE; LOCALS];
     let count = addresses::snapshot(net, &mut table);
     let present = table.get(..count).unwrap_or_default();
-    let settings = config::of(net);
+    let settings = choice::settings(connection.msk());
     if owned.scheduler().kind() != settings.scheduler {
         *owned.scheduler() = AnyScheduler::new(settings.scheduler);
     }

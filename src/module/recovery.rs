@@ -166,7 +166,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     let delivered = subflows.all(|(_, ssk)| ssk.snd_una() == ssk.write_seq());
     let end = if delivered {
         nxt
-    } else if several && connection.stalls() > 2 {
+    } else if several && connection.progress().stalls() > 2 {
         let burst = una.advance(u64::from(BURST_MAX));
         if burst.before(nxt) {
             burst

@@ -293,6 +293,27 @@ impl Sock {
         let _ = field.compare_exchange(before, after, Ordering::Release, Ordering::Relaxed);
     }
 
+    /// The number in the field that is for whoever uses the socket; see [`crate::choice`].
+    #[inline]
+    pub(crate) fn user_data(self) -> usize {
+        read!((*self.as_ptr()).sk_user_data).addr()
+    }
+
+    /// Puts a number there if the field is still as it was; tells whether it was.
+    pub(crate) fn exchange_user_data(self, before: usize, after: usize) -> bool {
+        // SAFETY: A live socket by the type invariant; the field is an aligned pointer.
+        let field = unsafe { AtomicPtr::from_ptr(&raw mut (*self.as_ptr()).sk_user_data) };
+        let number = core::ptr::without_provenance_mut;
+        field
+            .compare_exchange(
+                number(before),
+                number(after),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
     /// The upper layer protocol's table, NULL when there is none.
     #[inline]
     pub(crate) fn ulp_ops(self) -> *const bindings::tcp_ulp_ops {

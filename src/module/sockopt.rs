@@ -9,7 +9,12 @@
 //! C counterpart: net/mptcp/sockopt.c.
 
 use crate::bindings;
+use crate::choice::{
+    self,
+    Knob, //
+};
 use crate::connection;
+use crate::event;
 use crate::proto_ops::tcp_prot;
 use crate::sock::Sock;
 use kernel::ffi::{
@@ -100,6 +105,12 @@ pub(crate) unsafe extern "C" fn setsockopt(
     };
     // SAFETY: Only connection sockets have this protocol.
     let connection = unsafe { connection::of(msk) };
+    if let Some(knob) = Knob::of(level, name) {
+        // SAFETY: By the function's contract.
+        let result = unsafe { choice::set(msk, knob, value, len) };
+        connection.schedule(event::PATHS);
+        return result.map_or_else(Error::to_errno, |()| 0);
+    }
     // CAST: Levels and names are small positive numbers; others match no arm.
     match scope(level as u32, name as u32) {
         Scope::Refused => EOPNOTSUPP.to_errno(),
@@ -141,6 +152,9 @@ pub(crate) unsafe extern "C" fn getsockopt(
     };
     // SAFETY: Only connection sockets have this protocol.
     let connection = unsafe { connection::of(msk) };
+    if let Some(knob) = Knob::of(level, name) {
+        return choice::get(msk, knob, value, len).map_or_else(Error::to_errno, |()| 0);
+    }
     // CAST: As in `setsockopt`.
     let asked = match (level as u32, name as u32) {
         (

@@ -146,7 +146,8 @@ fn on_timeout(owned: &mut Owned<'_>) {
         return;
     }
     let una = owned.data().proto.snd_una();
-    if !connection.note_progress(una) {
+    let timeout = connection.retransmit_timeout();
+    if !connection.progress().note(una, timeout) {
         recovery::on_stall(owned, una);
         if connection.data_fin().is_some() {
             answer(connection);

@@ -243,6 +243,11 @@ void mptcp_shim_set_custom_sockopt(struct socket *sock)
 	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
 }
 
+int mptcp_shim_copy_from_sockptr(void *to, sockptr_t from, unsigned int len)
+{
+	return copy_from_sockptr(to, from, len) ? -EFAULT : 0;
+}
+
 /* sock_setsockopt() looks only at sock->sk: a subflow has no struct socket of its own. */
 int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval,
 				  unsigned int optlen)

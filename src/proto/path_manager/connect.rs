@@ -92,38 +92,39 @@ impl Paths {
         uses
     }
 
-    /// Returns the pairs that have fewer subflows than they should, and when each may be tried.
+    /// Calls `found` for each pair that has fewer subflows than it should, with when it may be tried.
     ///
     /// None if there can be no more subflows.
-    pub(super) fn missing<'a>(
-        &'a self,
-        uses: &'a Uses,
+    pub(super) fn for_each_missing(
+        &self,
+        uses: &Uses,
         now: Timestamp,
-    ) -> impl Iterator<Item = (Pair, Tick)> + 'a {
-        let may_connect = self.config.connects && self.has_room(now);
-        let locals = self.locals.iter().filter(move |_| may_connect);
-        locals
-            .filter(|(_, local)| local.is_usable())
-            .flat_map(move |(local_index, local)| {
-                self.peers.iter().filter_map(move |(peer_index, peer)| {
-                    let pair = Pair {
-                        local: local_index,
-                        peer: peer_index,
-                    };
-                    let candidate = Candidate {
-                        pair,
-                        local: local.addr,
-                        peer: peer.addr,
-                    };
-                    if peer.standing != Standing::Joinable
-                        || uses.of(pair) >= self.config.wanted(&candidate)
-                    {
-                        return None;
+        mut found: impl FnMut(Pair, Tick),
+    ) {
+        if !self.config.connects || !self.has_room(now) {
+            return;
+        }
+        for (local_index, local) in self.locals.iter() {
+            for (peer_index, peer) in self.peers.iter() {
+                let pair = Pair {
+                    local: local_index,
+                    peer: peer_index,
+                };
+                let candidate = Candidate {
+                    pair,
+                    local: local.addr,
+                    peer: peer.addr,
+                };
+                if local.is_usable()
+                    && peer.standing == Standing::Joinable
+                    && uses.of(pair) < self.config.wanted(&candidate)
+                {
+                    if let Some(retry_at) = self.backoff.retry_at(pair) {
+                        found(pair, retry_at.max(self.connect_from));
                     }
-                    let retry_at = self.backoff.retry_at(pair)?;
-                    Some((pair, retry_at.max(self.connect_from)))
-                })
-            })
+                }
+            }
+        }
     }
 
     /// Sets up a subflow that is missing.
@@ -133,14 +134,14 @@ impl Paths {
     pub(super) fn connect(&mut self, now: Timestamp) -> Option<Decision> {
         let uses = self.uses();
         let mut best = None;
-        for (pair, from) in self.missing(&uses, now) {
+        self.for_each_missing(&uses, now, |pair, from| {
             let local = self.locals.get(pair.local);
             let is_backup = local.is_some_and(|local| local.is_backup());
             let rank = (is_backup, uses.of_both(pair));
             if from <= Tick::at(now) && best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, pair));
             }
-        }
+        });
         let (_, pair) = best?;
         let local = self.locals.get(pair.local)?;
         let peer = self.peers.get(pair.peer)?;

@@ -334,11 +334,11 @@ impl Paths {
     /// When the next join is due that is not due yet.
     fn next_join(&self, now: Timestamp) -> Option<Tick> {
         let mut next = None;
-        for (_, due) in self.missing(&self.uses(), now) {
+        self.for_each_missing(&self.uses(), now, |_, due| {
             if due > Tick::at(now) && next.is_none_or(|next| due < next) {
                 next = Some(due);
             }
-        }
+        });
         next
     }
 }
