@@ -55,7 +55,7 @@ clippy_module() {
 	mkdir -p "$cache/build-check"
 	in_root sh -euc '
 		rsync -a --delete --exclude="*.o" --exclude="*.cmd" --exclude="*.d" --exclude="*.rmeta" \
-			--exclude=bindings_generated.rs --exclude="mptcp_rs.*" --exclude=modules.order \
+			--exclude=bindings_generated.rs --exclude="/mptcp_rs.*" --exclude=modules.order \
 			--exclude=Module.symvers --exclude=.tmp_versions \
 			/project/Kbuild /project/include /project/src /cache/build-check/
 		exec nice make -s -j"$(nproc)" -C "$1" M=/cache/build-check CLIPPY=1 \
