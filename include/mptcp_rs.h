@@ -13,9 +13,9 @@
 /*
  * Options of one socket, set before or after connect() or listen(); what accept() returns has the
  * listener's. The value is a name out of net.mptcp_rs.available_schedulers or
- * net.mptcp_rs.available_path_managers, with or without a NUL at its end. An empty one means the
- * setting of the network namespace, as long as nothing else was chosen. getsockopt() returns the
- * name in use, with a NUL.
+ * net.mptcp_rs.available_path_managers, with or without a NUL at its end. An empty one takes the
+ * choice back: the setting of the network namespace applies again. getsockopt() returns the name in
+ * use, with a NUL.
  *
  * Errors: ENOENT if there is no such name, EINVAL if it is longer than MPTCP_RS_NAME_MAX - 1,
  * EBUSY if another user of the socket is in the way (a BPF socket map), ENOPROTOOPT if the socket is

@@ -10,11 +10,7 @@ flavour=${1:-stock}
 settings=$("$project/scripts/setup.sh" "$flavour")
 eval "$settings"
 build=$cache/build-$flavour
-mkdir -p "$build"
-in_root rsync -a --delete --exclude='*.o' --exclude='*.cmd' --exclude='*.d' --exclude='*.rmeta' \
-	--exclude='bindings_generated.rs' --exclude='/mptcp_rs.*' --exclude=modules.order \
-	--exclude=Module.symvers --exclude=.tmp_versions \
-	/project/Kbuild /project/include /project/src "/cache/${build#"$cache"/}/"
+copy_sources "build-$flavour"
 llvm=
 grep -q '^CONFIG_CC_IS_CLANG=y' "$cache${kdir#/cache}/.config" && llvm=LLVM=1
 # BTF for modules needs the vmlinux file, which a prepared tree does not have.

@@ -52,14 +52,9 @@ clippy_proto() { cargo_in_root clippy --locked --quiet --all-targets -- -D warni
 
 # The module is linted in a copy of its own, so that builds and checks do not undo each other.
 clippy_module() {
-	mkdir -p "$cache/build-check"
-	in_root sh -euc '
-		rsync -a --delete --exclude="*.o" --exclude="*.cmd" --exclude="*.d" --exclude="*.rmeta" \
-			--exclude=bindings_generated.rs --exclude="/mptcp_rs.*" --exclude=modules.order \
-			--exclude=Module.symvers --exclude=.tmp_versions \
-			/project/Kbuild /project/include /project/src /cache/build-check/
-		exec nice make -s -j"$(nproc)" -C "$1" M=/cache/build-check CLIPPY=1 \
-			KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror modules' clippy "$kdir"
+	copy_sources build-check
+	in_root nice make -s -j"$(nproc)" -C "$kdir" M=/cache/build-check CLIPPY=1 \
+		KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror modules
 }
 
 # What clippy has built is the newest; what the last build left serves where it does not build.

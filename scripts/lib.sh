@@ -50,6 +50,16 @@ in_root() {
 	' in_root "$root_tree" "$project" "$cache" "$@"
 }
 
+# copy_sources NAME: brings the copy of the module's sources in the cache's folder NAME up to date; what was
+# built there stays.
+copy_sources() {
+	mkdir -p "$cache/$1"
+	in_root rsync -a --delete --exclude='*.o' --exclude='*.cmd' --exclude='*.d' --exclude='*.rmeta' \
+		--exclude=bindings_generated.rs --exclude='/mptcp_rs.*' --exclude=modules.order \
+		--exclude=Module.symvers --exclude=.tmp_versions \
+		/project/Kbuild /project/include /project/src "/cache/$1/"
+}
+
 # cargo_in_root ARGUMENT...: cargo of the root tree, with the registry and the certificates that this
 # machine's own cargo uses.
 cargo_in_root() {

@@ -11,10 +11,9 @@
 use crate::bindings;
 use crate::config::{
     self,
-    Settings,
-    PATH_MANAGERS,
-    SCHEDULERS, //
+    Settings, //
 };
+use crate::setting::Values;
 use crate::sock::Sock;
 use kernel::ffi::{
     c_char,
@@ -56,10 +55,10 @@ impl Knob {
     }
 
     /// What it can be set to.
-    fn names(self) -> &'static [&'static str] {
+    fn values(self) -> &'static Values {
         match self {
-            Self::Scheduler => &SCHEDULERS,
-            Self::PathManager => &PATH_MANAGERS,
+            Self::Scheduler => &config::SCHEDULER.values,
+            Self::PathManager => &config::PATH_MANAGER.values,
         }
     }
 
@@ -141,11 +140,8 @@ pub(crate) unsafe fn set(sk: Sock, knob: Knob, value: bindings::sockptr_t, len: 
     let place = if name.is_empty() {
         0
     } else {
-        let place = knob
-            .names()
-            .iter()
-            .position(|known| known.as_bytes() == name);
-        place.ok_or(ENOENT)?.wrapping_add(1)
+        // CAST: A place in a short list.
+        knob.values().parse(name).ok_or(ENOENT)?.wrapping_add(1) as usize
     };
     loop {
         let before = sk.user_data();

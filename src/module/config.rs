@@ -30,7 +30,7 @@ use mptcp_proto::scheduler;
 use mptcp_proto::time::Duration;
 
 /// The names of the path managers, in the order of `Kind::ALL`.
-pub(crate) const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
+const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
     let mut names = [""; path_manager::Kind::ALL.len()];
     let mut place = 0;
     while place < names.len() {
@@ -41,7 +41,7 @@ pub(crate) const PATH_MANAGERS: [&str; path_manager::Kind::ALL.len()] = {
 };
 
 /// The names of the schedulers, in the order of `Kind::ALL`.
-pub(crate) const SCHEDULERS: [&str; scheduler::Kind::ALL.len()] = {
+const SCHEDULERS: [&str; scheduler::Kind::ALL.len()] = {
     let mut names = [""; scheduler::Kind::ALL.len()];
     let mut place = 0;
     while place < names.len() {
@@ -70,14 +70,14 @@ const fn rule(
 /// Whether new sockets become ours.
 static ENABLED: Rule = rule(c"enabled", Values::Numbers(0, 1), 0, net::on_switch);
 /// Which subflows there are to be.
-static PATH_MANAGER: Rule = rule(
+pub(crate) static PATH_MANAGER: Rule = rule(
     c"path_manager",
     Values::Names(&PATH_MANAGERS),
     0,
     tell_connections,
 );
 /// Which subflow carries the next data.
-static SCHEDULER: Rule = rule(
+pub(crate) static SCHEDULER: Rule = rule(
     c"scheduler",
     Values::Names(&SCHEDULERS),
     0,

@@ -112,7 +112,7 @@ fn wait_for_subflow(owned: &mut Owned<'_>) {
 }
 
 /// What a subflow does not deliver.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Lost {
     /// What it has not acknowledged: it is alive, and the peer has the rest.
     Unacknowledged,

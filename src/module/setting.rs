@@ -29,7 +29,7 @@ pub(crate) enum Values {
 
 impl Values {
     /// Returns the value that a text means.
-    fn parse(&self, text: &[u8]) -> Option<u32> {
+    pub(crate) fn parse(&self, text: &[u8]) -> Option<u32> {
         match self {
             Self::Names(names) => {
                 let place = names.iter().position(|name| name.as_bytes() == text)?;

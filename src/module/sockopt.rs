@@ -108,8 +108,10 @@ pub(crate) unsafe extern "C" fn setsockopt(
     if let Some(knob) = Knob::of(level, name) {
         // SAFETY: By the function's contract.
         let result = unsafe { choice::set(msk, knob, value, len) };
-        connection.schedule(event::PATHS);
-        return result.map_or_else(Error::to_errno, |()| 0);
+        return result.map_or_else(Error::to_errno, |()| {
+            connection.schedule(event::PATHS);
+            0
+        });
     }
     // CAST: Levels and names are small positive numbers; others match no arm.
     match scope(level as u32, name as u32) {

@@ -94,7 +94,7 @@ impl Paths {
 
     /// Calls `found` for each pair that has fewer subflows than it should, with when it may be tried.
     ///
-    /// None if there can be no more subflows.
+    /// For no pair if there can be no more subflows.
     pub(super) fn for_each_missing(
         &self,
         uses: &Uses,
@@ -105,6 +105,9 @@ impl Paths {
             return;
         }
         for (local_index, local) in self.locals.iter() {
+            if !local.is_usable() {
+                continue;
+            }
             for (peer_index, peer) in self.peers.iter() {
                 let pair = Pair {
                     local: local_index,
@@ -115,8 +118,7 @@ impl Paths {
                     local: local.addr,
                     peer: peer.addr,
                 };
-                if local.is_usable()
-                    && peer.standing == Standing::Joinable
+                if peer.standing == Standing::Joinable
                     && uses.of(pair) < self.config.wanted(&candidate)
                 {
                     if let Some(retry_at) = self.backoff.retry_at(pair) {
