@@ -19,6 +19,9 @@ share() {
 [ -n "$INTERACTIVE" ] || exec </dev/null
 
 # machine: one boot. Ends when the guest powers off, or after SECONDS_MAX.
+# init_on_alloc: virtiofsd writes into the guest's memory behind the emulator's back, which would go on
+# running what it translated from a page that has got other code since. A page that the guest itself
+# clears first is translated anew. Debian's kernel does so by default, one of our own does not.
 machine() {
 	# shellcheck disable=SC2086 # ACCEL is several words
 	timeout --foreground "$SECONDS_MAX" qemu-system-x86_64 -machine q35 -accel $ACCEL \
@@ -29,7 +32,7 @@ machine() {
 		-chardev socket,id=out,path=/tmp/out.sock -device vhost-user-fs-pci,chardev=out,tag=out \
 		-chardev stdio,id=terminal,signal=off -serial chardev:terminal \
 		-kernel /boot/guest/vmlinuz \
-		-append "rootfstype=virtiofs root=root ro console=ttyS0 panic=-1 oops=panic nokaslr quiet init=/project/scripts/guest-init.sh" || :
+		-append "rootfstype=virtiofs root=root ro console=ttyS0 panic=-1 oops=panic nokaslr quiet init_on_alloc=1 init=/project/scripts/guest-init.sh" || :
 }
 
 # watch: ends a guest whose init has not begun after BOOT_MAX seconds. An emulated kernel hangs before

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::handshake::Agreement;
 use crate::join;
 use crate::net;
+use crate::proto_ops;
 use crate::rx;
 use crate::skb::Header;
 use crate::sock::Sock;
@@ -125,6 +126,7 @@ fn attach<'a>(
     msk.hold();
     // SAFETY: The module is running, so its count may rise; TCP gives it back with the protocol.
     unsafe { bindings::mptcp_shim_module_get() };
+    proto_ops::disown(ssk);
     net::on_subflow_begin(ssk);
     ssk.set_ulp(ulp(), subflow.cast());
     af_ops::hook(ssk);

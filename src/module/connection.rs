@@ -564,7 +564,11 @@ impl Connection {
     /// # Locking
     ///
     /// As for [`Self::subflows`].
+    #[inline]
     pub(crate) fn subflow_sndbuf(&self) -> i32 {
+        if let Some(ssk) = self.only_first() {
+            return ssk.sndbuf();
+        }
         let all = self.subflows.iter();
         all.fold(0, |sum, (_, ssk)| i32::saturating_add(sum, ssk.sndbuf()))
     }

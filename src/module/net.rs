@@ -25,28 +25,20 @@ use crate::netfilter::{
     INCOMING,
     OUTGOING, //
 };
-use crate::schedule::now;
 use crate::sock::Sock;
 use core::ptr::addr_of_mut;
 use core::sync::atomic::{
     AtomicBool,
     AtomicU32,
-    AtomicU64,
+    AtomicUsize,
     Ordering, //
 };
 use kernel::error::to_result;
 use kernel::ffi::c_int;
 use kernel::prelude::*;
-use mptcp_proto::time::{
-    Duration,
-    Timestamp, //
-};
 
 /// How long a hook outlives its last user, in milliseconds.
 const LINGER_MS: u32 = 1000;
-/// How long a segment that passed before the packet hook was registered may wait while TCP finds its
-/// socket owned, for which there is no event: a system call does not sleep while it owns a socket.
-const BACKLOG: Duration = Duration::from_secs(1);
 
 /// One kind of hook in one namespace.
 #[repr(C)]
@@ -55,8 +47,8 @@ struct Demand {
     users: AtomicU32,
     /// Whether it is registered. Only the namespace's work changes it.
     registered: AtomicBool,
-    /// Since when, in microseconds of [`now`].
-    since: AtomicU64,
+    /// The RCU grace period that began after the registration.
+    grace: AtomicUsize,
 }
 
 impl Demand {
@@ -75,7 +67,10 @@ impl Demand {
             }
             hooks.unregister(net);
         } else if hooks.register(net).is_ok() {
-            self.since.store(now().as_micros(), Ordering::Relaxed);
+            // SAFETY: May be called in any context.
+            let grace = unsafe { bindings::start_poll_synchronize_rcu() };
+            // CAST: An unsigned long.
+            self.grace.store(grace as usize, Ordering::Relaxed);
             self.registered.store(true, Ordering::Release);
         }
     }
@@ -158,14 +153,23 @@ pub(crate) fn current_is_enabled() -> bool {
     config(net).is_enabled()
 }
 
-/// Whether the packet hook has seen whatever TCP gets for `sk`: it is registered, and what had passed
-/// before that waits for TCP no more.
+/// Whether the packet hook sees whatever TCP will get for `sk`: it is registered, and what had passed
+/// before that waits no more. Packets pass inside RCU read-side sections, which end with a grace
+/// period; they end in TCP or in the socket's backlog, which is empty while nobody owns the socket.
+///
+/// # Locking
+///
+/// TCP holds the socket's spinlock, or owns it.
 #[inline]
 pub(crate) fn sees_incoming(sk: Sock) -> bool {
     // SAFETY: A socket keeps its namespace.
     let incoming = unsafe { &(*state(sk.net())).incoming };
-    let since = || Timestamp::from_micros(incoming.since.load(Ordering::Relaxed));
-    incoming.registered.load(Ordering::Acquire) && now().since(since()) > BACKLOG
+    if !incoming.registered.load(Ordering::Acquire) || sk.is_owned_by_user() {
+        return false;
+    }
+    let grace = incoming.grace.load(Ordering::Relaxed);
+    // SAFETY: A cookie of RCU's. CAST: An unsigned long.
+    unsafe { bindings::poll_state_synchronize_rcu(grace as kernel::ffi::c_ulong) }
 }
 
 /// Lets the work look at the demands of `net` in `delay_ms` milliseconds.

@@ -78,18 +78,17 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         }
         return;
     }
-    let option = if header.flags & RST != 0 {
-        on_reset(connection, subflow)
-    } else {
-        announce_window(ssk, connection, packet);
-        if header.payload == 0 && add_signal(ssk, subflow, packet) == Room::None {
-            return;
+    if header.flags & RST != 0 {
+        if let Some(option) = on_reset(connection, subflow) {
+            packet.add_option(ssk, &option);
         }
-        on_established(ssk, connection, subflow, &header, packet)
-    };
-    if let Some(option) = option {
-        packet.add_option(ssk, &option);
+        return;
     }
+    announce_window(ssk, connection, packet);
+    if header.payload == 0 && add_signal(ssk, subflow, packet) == Room::None {
+        return;
+    }
+    on_established(ssk, connection, subflow, &header, packet);
 }
 
 /// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
@@ -163,54 +162,67 @@ fn on_established(
     subflow: &Subflow,
     header: &Header,
     packet: Skb,
-) -> Option<MptcpOption<'static>> {
-    let ssn = subflow.local_ssn(header.seq);
+) {
     let mapping = if header.payload > 0 {
         if ssk.retransmits() > 0 && subflow.set_stale(true) {
             connection.on_subflow_stale(true);
         }
+        let ssn = subflow.local_ssn(header.seq);
         let una = subflow.local_ssn(ssk.snd_una());
         // SAFETY: The subflow is owned while it transmits, and the reference ends here.
-        let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
-        mapping
+        unsafe { subflow.transmit() }.declare(ssn, header.payload, una)
     } else {
         None
     };
-    // A DATA_FIN that has to wait for nothing goes out at once; every other repetition is
-    // MP_CAPABLE again, in case the third ACK was lost.
-    let urgent = mapping.is_none() && connection.data_fin().is_some();
-    if subflow.is_joined() && !subflow.is_proven() {
-        return join::third_ack(subflow).map(MptcpOption::MpJoin);
-    }
-    if !(subflow.is_proven() || urgent && connection.progress().stalls() % 2 == 0) {
-        if let Some(option) = third_ack(connection, subflow, header, mapping, packet) {
-            return Some(option);
-        }
+    if !subflow.is_proven() && open(ssk, subflow, header, mapping, packet) {
+        return;
     }
     let data_ack = Some(DsnField::long(connection.rcv_nxt()));
-    let mapping = match mapping {
-        Some(mapping) => Some(dss_mapping(connection, mapping, header, packet)),
-        None if header.payload == 0 => {
-            return Some(MptcpOption::Dss(match connection.data_fin() {
-                Some(fin) => Dss {
-                    data_fin: true,
-                    data_ack,
-                    mapping: Some(fin_mapping(connection, fin)),
-                },
-                None => Dss {
-                    data_fin: false,
-                    data_ack,
-                    mapping: None,
-                },
-            }));
-        }
-        None => None,
-    };
-    Some(MptcpOption::Dss(Dss {
-        data_fin: false,
+    if header.payload > 0 {
+        let mapping = mapping.map(|mapping| dss_mapping(connection, mapping, header, packet));
+        let dss = Dss {
+            data_fin: false,
+            data_ack,
+            mapping,
+        };
+        packet.add_option(ssk, &MptcpOption::Dss(dss));
+        return;
+    }
+    let fin = connection.data_fin();
+    let dss = Dss {
+        data_fin: fin.is_some(),
         data_ack,
-        mapping,
-    }))
+        mapping: fin.map(|fin| fin_mapping(connection, fin)),
+    };
+    packet.add_option(ssk, &MptcpOption::Dss(dss));
+}
+
+/// What a subflow says until the peer has answered, MP_JOIN's third ACK or MP_CAPABLE; `false` when it
+/// is to say a DSS.
+///
+/// A DATA_FIN that has to wait for nothing goes out at once; every other repetition is MP_CAPABLE
+/// again, in case the third ACK was lost.
+#[cold]
+fn open(
+    ssk: Sock,
+    subflow: &Subflow,
+    header: &Header,
+    mapping: Option<Mapping>,
+    packet: Skb,
+) -> bool {
+    let connection = subflow.connection();
+    let urgent = mapping.is_none() && connection.data_fin().is_some();
+    let option = if subflow.is_joined() {
+        join::third_ack(subflow).map(MptcpOption::MpJoin)
+    } else if urgent && connection.progress().stalls() % 2 == 0 {
+        None
+    } else {
+        third_ack(connection, subflow, header, mapping, packet)
+    };
+    if let Some(option) = &option {
+        packet.add_option(ssk, option);
+    }
+    option.is_some() || subflow.is_joined()
 }
 
 /// The client's MP_CAPABLE with both keys, which it repeats until the server's first DSS.

@@ -504,6 +504,25 @@ pub(crate) fn destroy(msk: Sock) {
     }
 }
 
+/// Lets a subflow, which keeps the module by its ULP, keep it no longer by its birth: a time-wait socket
+/// has its socket's creator and would keep the module for a minute.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+pub(crate) fn disown(ssk: Sock) {
+    for number in [bindings::AF_INET, bindings::AF_INET6] {
+        // SAFETY: A live, owned socket. Both protocols have the same slab cache; the reference is the
+        // one that the socket layer took for the creator.
+        unsafe {
+            if (*ssk.as_ptr()).sk_prot_creator == &raw mut (*family(number)).birth {
+                (*ssk.as_ptr()).sk_prot_creator = tcp_prot(number);
+                bindings::mptcp_shim_module_put();
+            }
+        }
+    }
+}
+
 /// A socket is born: from here on it is TCP's own, with our operations in front.
 ///
 /// # Safety
@@ -511,7 +530,7 @@ pub(crate) fn destroy(msk: Sock) {
 /// Called by the kernel as `sk_prot->init` of a new socket.
 unsafe extern "C" fn birth(sk: *mut bindings::sock) -> c_int {
     // SAFETY: By the function's contract; nobody else knows the socket yet. `sk_prot_creator` stays
-    // ours, so that the socket keeps the module until its memory is freed.
+    // ours, so that the socket keeps the module until it is a subflow, or its memory is freed.
     unsafe {
         let tcp = tcp_prot(u32::from((*sk).__sk_common.skc_family));
         (*sk).__sk_common.skc_prot = tcp;

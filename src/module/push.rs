@@ -47,13 +47,23 @@ enum Source {
 }
 
 /// Hands what waits to the subflows, as far as their memory, or the scheduler, allows.
+#[inline]
 pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
     let fin = connection.has_fallen_back() && connection.data_fin().is_some();
-    if !(owned.queue().has_unsent() || fin || owned.duplicates())
-        || connection.subflows().count() == 0
-    {
+    if owned.queue().has_unsent() || fin || owned.duplicates() {
+        push_waiting(owned, flags, fin);
+    } else {
+        connection.set_unsent(false);
+    }
+}
+
+/// See [`push`]; `fin` is to follow.
+#[inline(never)]
+fn push_waiting(owned: &mut Owned<'_>, flags: u32, fin: bool) {
+    let connection = owned.connection();
+    if connection.subflows().count() == 0 {
         connection.set_unsent(owned.queue().has_unsent());
         return;
     }

@@ -263,6 +263,11 @@ impl Skb {
     fn pull(self, len: usize) -> Option<()> {
         let len = u32::try_from(len).ok()?;
         // SAFETY: Exclusive use by the type invariant.
+        let linear = unsafe { (*self.as_ptr()).len.wrapping_sub((*self.as_ptr()).data_len) };
+        if len <= linear {
+            return Some(());
+        }
+        // SAFETY: As above.
         unsafe { bindings::mptcp_shim_skb_may_pull(self.as_ptr(), len) }.then_some(())
     }
 

@@ -250,7 +250,7 @@ fn write_fragment(
         // SAFETY: Taken above, and not needed for a chunk.
         unsafe { bindings::mptcp_shim_put_page(page) };
     }
-    if queue.append(now.0, 0, sent - here, false)? {
+    if sent != here && queue.append(now.0, 0, sent - here, false)? {
         // SAFETY: The fragment holds its page.
         unsafe { bindings::mptcp_shim_get_page(now.0) };
     }
