@@ -18,8 +18,8 @@
  * use, with a NUL.
  *
  * Errors: ENOENT if there is no such name, EINVAL if it is longer than MPTCP_RS_NAME_MAX - 1,
- * EBUSY if another user of the socket is in the way (a BPF socket map), ENOPROTOOPT if the socket is
- * TCP's or has become so.
+ * EBUSY if another user of the socket is in the way (a BPF socket map), what TCP says if the socket
+ * is TCP's or has become so: ENOPROTOOPT, or EOPNOTSUPP from getsockopt().
  */
 #define MPTCP_RS_SCHEDULER 64
 #define MPTCP_RS_PATH_MANAGER 65

@@ -22,7 +22,8 @@ use crate::skb::Queue;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
-    ResetOption, //
+    ResetOption,
+    Subflow, //
 };
 use crate::subflows::Removed;
 use crate::worker::arm_timer;
@@ -30,10 +31,21 @@ use mptcp_proto::connection::{
     ShutdownOutcome,
     State, //
 };
+use mptcp_proto::options::mp_tcprst::{
+    MpTcprst,
+    Reason, //
+};
 
 /// How long a closed connection may take to deliver its data without any progress, in
 /// microseconds, as TCP's orphans do.
 const ORPHAN_TIMEOUT: u32 = 60_000_000;
+
+/// What the reset of a subflow says that makes no progress when its connection ends: all data has come
+/// through on the others, and TCP would go on repeating its part for a minute or two.
+const STALE: MpTcprst = MpTcprst {
+    transient: false,
+    reason: Reason::UnacceptablePerformance,
+};
 
 /// TCP's name for a data-level state.
 fn tcp_state(state: State) -> u32 {
@@ -259,7 +271,16 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
         }
         return;
     }
+    let is_stale = |ssk| subflow::of(ssk).is_some_and(Subflow::is_stale);
+    let mut subflows = connection.subflows().iter();
+    let others_end_it = subflows.any(|(_, ssk)| !is_stale(ssk));
     remove_all(owned, removed, |ssk| {
+        if others_end_it && is_stale(ssk) {
+            if let Some(subflow) = subflow::of(ssk) {
+                subflow.set_reset_option(ResetOption::Tcprst(STALE));
+            }
+            ssk.reset_on_close();
+        }
         // SAFETY: A live, owned socket. A peer that has not finished needs our Data ACK of its
         // DATA_FIN, which TCP's time-wait socket cannot give: FIN-WAIT-2 keeps the whole socket.
         unsafe { (*ssk.tcp()).linger2 = bindings::mptcp_shim_two_time_waits() };

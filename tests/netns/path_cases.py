@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 
 UNLIKE = {"wifi": "rate 12mbit delay 10ms limit 100", "cell": "rate 6mbit delay 20ms limit 100"}
 LOSSY = {"wifi": "rate 12mbit delay 10ms loss 1% limit 100", "cell": "rate 12mbit delay 10ms loss 1% limit 100"}
+# No queue overflows: what one path loses by itself is not the matter.
+ALIKE = {"wifi": "rate 6mbit delay 10ms limit 1000", "cell": "rate 8mbit delay 20ms limit 1000"}
 BLACK_HOLE = "loss 100%"
+SCHEDULER, PATH_MANAGER = 64, 65  # include/mptcp_rs.h
 
 
 @dataclass
@@ -24,6 +27,9 @@ class Case:
     close: bool = False
     limit: float = 0  # seconds
     not_in_tree: str = ""  # why a connection of two in-tree ends cannot do it
+    choice: dict = field(default_factory=dict)  # socket options of ours that the programs set: name to value
+    chooser: str = ""  # the end that has to be ours for it: client, sender
+    subflows: int = 8  # as many as an end of ours may have
 
     def runs(self, pair, full):
         """(direction, family) of each run."""
@@ -40,6 +46,9 @@ class Case:
         """Why this pair of ends cannot do it, or None."""
         if self.not_in_tree and set(run.roles.values()) == {"in-tree"}:
             return f"in-tree: {self.not_in_tree}"
+        chooser = ("client" if run.up else "server") if self.chooser == "sender" else self.chooser
+        if chooser and run.roles[chooser] != "ours":
+            return f"the {chooser} cannot choose"
         return None
 
 
@@ -121,6 +130,25 @@ def in_time(run, _wire):
     return f"{took:.2f} s, the limit is {run.case.limit:.2f} s" if took > run.case.limit else None
 
 
+def all_on_both(run, wire):
+    """Until one path was lost, both together carried one and a half of what arrived at least."""
+    amounts = [wire.carried(run.up, f"{path}0", until=run.times["lost"]) for path in run.case.links]
+    if sum(amounts) < 1.5 * run.counts["lost"]:
+        return f"the paths carried {amounts} of {run.counts['lost']} bytes: not all of it twice"
+    return None
+
+
+def no_stall(run, _wire):
+    """What one path had lost was there already by the other."""
+    worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
+    return f"nothing came for {worst:.2f} s after the loss" if worst > 0.1 else None
+
+
+def alone(_run, wire):
+    """No subflow was asked for."""
+    return f"{len(wire.subflows)} subflows" if len(wire.subflows) != 1 else None
+
+
 def no_reset(_run, wire):
     """No subflow was reset before the data had arrived."""
     return "MP_FASTCLOSE" if wire.fastclose else None
@@ -133,6 +161,11 @@ def both_work(run):
     """Both paths carry data."""
     run.carries("wifi0")
     run.carries("cell0", 100_000)
+
+
+def some_data(run):
+    """Data flows for a while, and whatever else would have come has."""
+    run.receives(2_000_000)
 
 
 def backup_idle(run):
@@ -165,14 +198,12 @@ def interface_up(run):
 
 def black_hole(run):
     """wifi loses every packet without telling anyone."""
-    run.shape("wifi", BLACK_HOLE)
-    run.times["lost"] = run.times["shape"]
+    run.shape("wifi", BLACK_HOLE, "lost")
 
 
 def black_hole_ends(run):
     """wifi is as it was."""
-    run.shape("wifi", run.case.links["wifi"])
-    run.times["back"] = run.times["shape"]
+    run.shape("wifi", run.case.links["wifi"], "back")
     run.carries("wifi0")
 
 
@@ -244,6 +275,11 @@ ROUTED = [
     Case("first subflow killed", [joined, reset_seen], [both_work, kill("wifi0")], way="upload"),
     Case("options removed on one path, and back", [joined, reset_seen, came_back_to_ours],
          [both_work, options_stripped, options_pass]),
+    Case("the program chooses the redundant scheduler: a black hole is not noticed", [joined, all_on_both, no_stall],
+         [both_work, some_data, black_hole, other_carries], links=ALIKE, choice={SCHEDULER: "redundant"}, chooser="sender",
+         subflows=2),
+    Case("the program wants no further subflows", [alone], [some_data], way="upload", choice={PATH_MANAGER: "none"},
+         chooser="client"),
     Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),
     Case("close with data in flight", [joined, both_carry, no_reset], size=1_500_000, close=True),
 ]

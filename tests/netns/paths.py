@@ -27,6 +27,7 @@ from transfer import Data, enter, stream_socket
 
 PATIENCE = 15  # seconds that anything waited for may take
 LARGEST = 64 << 20
+SOL_MPTCP = 284  # not in Python's socket module
 SHAPES = {}  # what each path has now
 
 
@@ -70,6 +71,9 @@ class End(threading.Thread):
         sock = stream_socket(family, run.protocols[self.namespace])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.settimeout(PATIENCE)
+        if run.roles[self.namespace] == "ours":
+            for option, value in run.case.choice.items():
+                sock.setsockopt(SOL_MPTCP, option, value.encode())
         if run.case.buffers:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, run.case.buffers)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, run.case.buffers)
@@ -115,8 +119,10 @@ class End(threading.Thread):
         while got := self.sock.recv_into(buffer):
             now = time.monotonic()
             run.last = now
-            if last is not None and now - last > run.stall:
-                run.stall = now - last
+            if last is not None:
+                run.stall = max(run.stall, now - last)
+                if now - last > 0.05:
+                    run.gaps.append((time.time(), now - last))
             last = now
             self.count += got
             self.sha.update(buffer[:got])
@@ -139,6 +145,7 @@ class Run:
         self.enough, self.failed = threading.Event(), threading.Event()
         self.began = self.ended = self.last = 0.0
         self.stall, self.client_port, self.times, self.notes = 0.0, None, {}, []
+        self.receiver, self.counts, self.gaps = None, {}, []
 
     # What steps do.
 
@@ -167,8 +174,8 @@ class Run:
         self.wait(f"{seconds} s without data", lambda: time.monotonic() - self.last >= seconds)
 
     def do(self, name, *commands, namespace=None):
-        """Runs commands, in a namespace, and keeps the time under a name."""
-        self.times[name] = time.time()
+        """Runs commands, in a namespace, and keeps the time, and what has arrived, under a name."""
+        self.times[name], self.counts[name] = time.time(), self.receiver.count if self.receiver else 0
         for command in commands:
             if namespace:
                 command = f"ip netns exec {namespace} {command}"
@@ -190,13 +197,13 @@ class Run:
         """The namespace of the far ends of the links."""
         return "router" if os.path.exists("/run/netns/router") else "server"
 
-    def shape(self, path, netem):
-        """netem in both directions of a path."""
+    def shape(self, path, netem, name="shape"):
+        """netem in both directions of a path; for the name see do."""
         if SHAPES.get(path) == netem:
             return
         SHAPES[path] = netem
         for namespace, end in (("client", 0), (self.far, 1)):
-            self.do("shape", f"tc -n {namespace} qdisc replace dev {path}{end} root netem {netem}")
+            self.do(name, f"tc -n {namespace} qdisc replace dev {path}{end} root netem {netem}")
 
     # How it goes.
 
@@ -204,6 +211,9 @@ class Run:
         """Returns (why it failed or None, figures for the line)."""
         for path, netem in self.case.links.items():
             self.shape(path, netem)
+        for namespace in ("client", "server"):
+            if self.roles[namespace] == "ours":
+                self.do("limit", f"sysctl -qw net.mptcp_rs.subflows_max={self.case.subflows}", namespace=namespace)
         self.server = End(self, "server", not self.up)
         self.client = End(self, "client", self.up)
         self.sender, self.receiver = (self.client, self.server) if self.up else (self.server, self.client)
@@ -223,6 +233,9 @@ class Run:
                 self.do("mend", f"ip -n client link set {path}0 up", f"ip -n {self.far} link set {path}1 up")
             self.do("mend", "nft flush ruleset", namespace=self.far)
         problems += [end.error for end in (self.client, self.server) if end.error]
+        # What is left of a subflow on a dead path ends as soon as the path lives.
+        for path, netem in self.case.links.items():
+            self.shape(path, netem)
         if self.sender.count != self.receiver.count:
             problems.append(f"{self.sender.count} bytes were sent, {self.receiver.count} arrived")
         elif self.sender.sha.digest() != self.receiver.sha.digest():

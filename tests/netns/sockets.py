@@ -26,6 +26,7 @@ import time
 import traceback
 
 SO_TIMESTAMP = 29  # not in Python's socket module
+SOL_MPTCP, SCHEDULER, PATH_MANAGER = 284, 64, 65  # include/mptcp_rs.h
 SERVER4, SERVER6 = os.environ.get("server4", "10.0.1.2"), os.environ.get("server6", "fd00:1::2")
 CLIENT4 = os.environ.get("client4", "10.0.1.1")
 DEADLINE = int(os.environ.get("DEADLINE", "10"))  # seconds for each case
@@ -42,11 +43,11 @@ def on_alarm(_signal, _frame):
     raise Deadline(f"{DEADLINE} seconds have passed")
 
 
-def case(function=None, *, not_in_tree=""):
-    """Registers a case. not_in_tree: which ends (`client`, `server`) must not be in-tree."""
+def case(function=None, *, not_in_tree="", ours=""):
+    """Registers a case. not_in_tree: which ends (`client`, `server`) must not be in-tree; ours: which must be ours."""
     if function is None:
-        return lambda inner: case(inner, not_in_tree=not_in_tree)
-    CASES.append((function, not_in_tree.split()))
+        return lambda inner: case(inner, not_in_tree=not_in_tree, ours=ours)
+    CASES.append((function, not_in_tree.split(), ours.split()))
     return function
 
 
@@ -1066,6 +1067,68 @@ def bad_options_are_refused_as_tcp_does():
     fails(errno.ENOENT, client.setsockopt, socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"no-such-thing")
 
 
+def chosen(sock, option):
+    """The name in use for an option of ours."""
+    return sock.getsockopt(SOL_MPTCP, option, 16).rstrip(b"\0").decode()
+
+
+@case(ours="client")
+def choice_before_connect():
+    sock = make("client")
+    for option, default, names in ((SCHEDULER, "minrtt", "minrtt roundrobin redundant blest ecf"),
+                                   (PATH_MANAGER, "fullmesh", "fullmesh ndiffports none")):
+        same(chosen(sock, option), default)
+        for name in names.split():
+            sock.setsockopt(SOL_MPTCP, option, name.encode())
+            same(chosen(sock, option), name)
+        sock.setsockopt(SOL_MPTCP, option, b"none\0" if option == PATH_MANAGER else b"ecf\0")
+        fails(errno.ENOENT, sock.setsockopt, SOL_MPTCP, option, b"nothing")
+        fails(errno.ENOENT, sock.setsockopt, SOL_MPTCP, option, b"a name too lon")
+        fails(errno.EINVAL, sock.setsockopt, SOL_MPTCP, option, b"one byte too long")
+    same((chosen(sock, SCHEDULER), chosen(sock, PATH_MANAGER)), ("ecf", "none"), "what was refused changed nothing")
+    same(sock.getsockopt(SOL_MPTCP, SCHEDULER, 2), b"ec", "a short buffer")
+    sock.setsockopt(SOL_MPTCP, SCHEDULER, b"")
+    same((chosen(sock, SCHEDULER), chosen(sock, PATH_MANAGER)), ("minrtt", "none"), "one taken back")
+    same(chosen(make("client"), PATH_MANAGER), "fullmesh", "another socket")
+
+
+@case(ours="client server")
+def choice_of_a_connection():
+    choice = [(SOL_MPTCP, SCHEDULER, b"roundrobin")]
+    with listener(options=[(SOL_MPTCP, SCHEDULER, b"redundant")]) as listening:
+        client = make("client")
+        client.setsockopt(*choice[0])
+        client.connect(address(listening))
+        server = listening.accept()[0]
+        listening.setsockopt(SOL_MPTCP, SCHEDULER, b"blest")
+        same(chosen(server, SCHEDULER), "redundant", "the accepted one has what the listener had")
+    same(chosen(client, SCHEDULER), "roundrobin")
+    data = pattern(1 << 20)
+    for number, name in enumerate("minrtt redundant ecf blest roundrobin".split()):
+        piece = data[number << 17:(number + 1) << 17]
+        sender, receiver = (client, server) if number % 2 else (server, client)
+        sender.setsockopt(SOL_MPTCP, SCHEDULER, name.encode())
+        writer = threading.Thread(target=sender.sendall, args=(piece,))
+        writer.start()
+        same(read_all(receiver, len(piece)), piece, name)
+        writer.join()
+        same(chosen(sender, SCHEDULER), name)
+    client.setsockopt(SOL_MPTCP, PATH_MANAGER, b"ndiffports")
+    same((chosen(client, PATH_MANAGER), chosen(server, PATH_MANAGER)), ("ndiffports", "fullmesh"))
+    client.setsockopt(SOL_MPTCP, PATH_MANAGER, b"")
+    same(chosen(client, PATH_MANAGER), "fullmesh")
+    fails(errno.ENOENT, client.setsockopt, SOL_MPTCP, SCHEDULER, b"nothing")
+
+
+@case
+def choice_is_refused_by_tcp():
+    client, server = pair()
+    for end, role in ((client, ROLES["client"]), (server, ROLES["server"])):
+        if role == "plain" or "in-tree" not in ROLES.values() and "plain" in ROLES.values():
+            fails(errno.ENOPROTOOPT, end.setsockopt, SOL_MPTCP, SCHEDULER, b"minrtt")
+            fails(errno.EOPNOTSUPP, end.getsockopt, SOL_MPTCP, SCHEDULER, 16)
+
+
 @case
 def tcp_info():
     client, server = pair()
@@ -1168,13 +1231,16 @@ def main():
         NAMESPACES[name] = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
     signal.signal(signal.SIGALRM, on_alarm)
     failed = 0
-    for function, not_in_tree in CASES:
+    for function, not_in_tree, ours in CASES:
         name = function.__name__
         if options.only not in name:
             continue
         text = f"{options.name} {name.replace('_', ' ')}"
         if any(ROLES[end] == "in-tree" for end in not_in_tree):
             print(f"ok - {text} # SKIP the kernel's own MPTCP differs from TCP here", flush=True)
+            continue
+        if any(ROLES[end] != "ours" for end in ours):
+            print(f"ok - {text} # SKIP the {' and the '.join(ours)} must be ours", flush=True)
             continue
         signal.alarm(DEADLINE)
         try:

@@ -129,17 +129,31 @@ impl Paths {
         }
     }
 
+    /// Counts the subflows that leave through an interface.
+    fn subflows_on(&self, interface_index: u32) -> usize {
+        let mut count = 0usize;
+        for (_, subflow) in self.subflows.iter() {
+            let local = self.locals.get(subflow.local);
+            if local.is_some_and(|local| local.interface_index == interface_index) {
+                count = count.wrapping_add(1);
+            }
+        }
+        count
+    }
+
     /// Sets up a subflow that is missing.
     ///
-    /// With more pairs than subflows are allowed, those come first that are not a backup, then
-    /// those whose addresses are used least.
+    /// With more pairs than subflows are allowed, those come first that are not a backup, then those
+    /// whose interface is used least, then those whose addresses are.
     pub(super) fn connect(&mut self, now: Timestamp) -> Option<Decision> {
         let uses = self.uses();
         let mut best = None;
         self.for_each_missing(&uses, now, |pair, from| {
-            let local = self.locals.get(pair.local);
-            let is_backup = local.is_some_and(|local| local.is_backup());
-            let rank = (is_backup, uses.of_both(pair));
+            let Some(local) = self.locals.get(pair.local) else {
+                return;
+            };
+            let on_interface = self.subflows_on(local.interface_index);
+            let rank = (local.is_backup(), on_interface, uses.of_both(pair));
             if from <= Tick::at(now) && best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, pair));
             }

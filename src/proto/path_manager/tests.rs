@@ -250,6 +250,28 @@ fn client_with_more_pairs_than_subflows_spreads_them() {
 }
 
 #[test]
+fn client_with_room_for_one_more_takes_the_other_interface() {
+    let v6 = |last| Address::V6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    let mut p = paths(Role::Client, Kind::FullMesh);
+    p.set_config(Config {
+        limits: Limits {
+            subflows: 2,
+            ..Limits::default()
+        },
+        ..*p.config()
+    });
+    // Neither address of the pair is used yet, but the interface is.
+    p.on_local_added(v6(5), interface(1, Policy::On));
+    p.on_add_addr(&add_addr(3, v6(9), None), at(0));
+    p.on_local_added(local(2), interface(2, Policy::On));
+    let all: Vec<_> = joins(&mut p, at(0))
+        .into_iter()
+        .map(|(_, local, peer, _)| (local, peer))
+        .collect();
+    assert_eq!(all, [(2, 1)]);
+}
+
+#[test]
 fn client_failed_join_is_tried_again_later() {
     let mut p = paths(Role::Client, Kind::FullMesh);
     p.on_local_added(local(2), interface(2, Policy::On));
