@@ -20,12 +20,12 @@ use crate::skb::{
 use crate::sock::Sock;
 use crate::subflow::Subflow;
 use mptcp_proto::connection::ReceiveOutcome;
-use mptcp_proto::fallback::Event;
-use mptcp_proto::mapping::Mapping;
-use mptcp_proto::options::mp_tcprst::{
-    MpTcprst,
-    Reason, //
+use mptcp_proto::fallback::{
+    Event,
+    Reaction, //
 };
+use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::MpTcprst;
 use mptcp_proto::reassembly::{
     place,
     Placement, //
@@ -36,12 +36,6 @@ use mptcp_proto::seq::SubflowSeq;
 /// scale, at most 2^14. What TCP has acknowledged, a probe of a closed window above all, must not be
 /// dropped here.
 const ROUNDING: u64 = 1 << 14;
-/// What the reset of a subflow says whose options are removed on the way. They have passed before, and
-/// may do so again.
-const INTERFERENCE: MpTcprst = MpTcprst {
-    transient: true,
-    reason: Reason::MiddleboxInterference,
-};
 /// How far data may lie ahead where no window is promised: the largest window.
 const WINDOW: u32 = 1 << 30;
 
@@ -78,14 +72,16 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             } else {
                 Event::DataWithoutMapping
             };
-            if subflow.falls_back(overdue) {
-                continue;
-            }
-            if connection.subflows().count() > 1 {
-                // The others can carry what this one has lost.
-                subflow.fail(INTERFERENCE);
-            } else {
-                events |= event::RESET;
+            match subflow.react(overdue) {
+                reaction if reaction.is_fallback() => continue,
+                // The others can carry what this one has lost. Options have passed, and may again.
+                Reaction::ResetSubflow(reason) if connection.subflows().count() > 1 => {
+                    subflow.fail(MpTcprst {
+                        transient: true,
+                        reason,
+                    });
+                }
+                _ => events |= event::RESET,
             }
             break;
         };

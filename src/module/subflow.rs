@@ -477,19 +477,21 @@ impl Subflow {
         )
     }
 
-    /// Asks the fallback table what `event` leads to; `true` when that is a fallback, which has then
-    /// happened.
+    /// Asks the fallback table what `event` leads to; a fallback has then happened, the rest is for the
+    /// caller.
     ///
     /// RFC 8684, Section 3.7.
-    pub(crate) fn falls_back(&self, event: Event) -> bool {
-        let falls = matches!(
-            self.decide(event),
-            Reaction::FallBackToTcp | Reaction::FallBackWithInfiniteMapping
-        );
-        if falls {
+    pub(crate) fn react(&self, event: Event) -> Reaction {
+        let reaction = self.decide(event);
+        if reaction.is_fallback() {
             self.connection().fall_back();
         }
-        falls
+        reaction
+    }
+
+    /// [`Self::react`] where nothing but a fallback matters: `true` when it has happened.
+    pub(crate) fn falls_back(&self, event: Event) -> bool {
+        self.react(event).is_fallback()
     }
 
     /// What to put on a reset.

@@ -149,6 +149,18 @@ pub enum Reaction {
     ResetWithMpFail,
 }
 
+impl Reaction {
+    /// Tells whether the connection is regular TCP from now on.
+    #[inline]
+    #[must_use]
+    pub const fn is_fallback(self) -> bool {
+        matches!(
+            self,
+            Self::FallBackToTcp | Self::FallBackWithInfiniteMapping
+        )
+    }
+}
+
 /// Decides what to do about `event` on one subflow.
 ///
 /// RFC 8684, Section 3.7.
