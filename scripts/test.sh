@@ -18,7 +18,7 @@ fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.
 # The checkers cost a factor of ten: fewer repetitions, more time for each file and case.
 if [ "$kernel_flavour" = debug ]; then
-	amount="LIMIT=${LIMIT:-1800} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000} DEADLINE=${DEADLINE:-60}"
+	amount="LIMIT=${LIMIT:-2700} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000} DEADLINE=${DEADLINE:-60}"
 else
 	amount="${LIMIT:+LIMIT=$LIMIT }${RELOADS:+RELOADS=$RELOADS }${SIZES:+SIZES=$SIZES }${SEGMENTS:+SEGMENTS=$SEGMENTS }${DEADLINE:+DEADLINE=$DEADLINE}"
 fi
@@ -67,7 +67,7 @@ guest_tests() {
 	# shellcheck disable=SC2015 # both branches only write the status
 	{
 		# shellcheck disable=SC2086 # options and assignments, one a word
-		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 5400 $guest_options env OURS="${OURS:-module}" $amount \
+		"$project/scripts/guest.sh" -k "$kernel_flavour" -s 9000 $guest_options env OURS="${OURS:-module}" $amount \
 			$guest_environment sh scripts/test-guest.sh "$@" 2>&1 && echo 0 >"$out/guest.status" ||
 			echo $? >"$out/guest.status"
 	} | tr -d '\r' | tee "$guest_log"

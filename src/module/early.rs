@@ -17,6 +17,7 @@ use crate::choice::{
     Knob, //
 };
 use crate::connection::Connection;
+use crate::mapped;
 use crate::net;
 use crate::proto_ops::{
     connected_ops,
@@ -171,7 +172,7 @@ fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_
     sk.hold();
     let result = operation();
     if sk.state() != bindings::TCP_LISTEN && af_ops::is_hooked(sk) {
-        net::on_listener_end(net);
+        net::on_outgoing_end(net);
     }
     sk.put();
     result
@@ -239,12 +240,24 @@ pub(crate) unsafe extern "C" fn connect(
 ) -> c_int {
     // SAFETY: In a system call.
     unsafe { prepare(sock) };
+    // SAFETY: In a system call; the socket layer has copied `len` bytes of address.
+    let watched = unsafe {
+        sock_of(sock)
+            .filter(|sk| sk.family() == bindings::AF_INET6 && mapped::is_mapped(address, len))
+            .map(Sock::net)
+    };
+    if let Some(net) = watched {
+        net::on_outgoing_begin(net);
+    }
     // `connect(AF_UNSPEC)` ends a listener.
     // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
     // have the same one for both families, and the connection's have TCP's.
     let result = counting_listeners(unsafe { sock_of(sock) }, || unsafe {
         bindings::inet_stream_connect(sock, address, len, flags)
     });
+    if let Some(net) = watched {
+        net::on_outgoing_end(net);
+    }
     // SAFETY: In a system call.
     unsafe { settle_inline(sock) };
     result
@@ -263,11 +276,11 @@ pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_i
     let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);
     if let Some(sk) = sk.filter(|_| !was_listening) {
         // Without the hook SYN-ACKs go out without our option: plain TCP.
-        net::on_listener_begin(sk.net());
+        net::on_outgoing_begin(sk.net());
     }
     let result = forward!(sock, listen, sock, backlog);
     if let Some(sk) = sk.filter(|sk| !was_listening && sk.state() != bindings::TCP_LISTEN) {
-        net::on_listener_end(sk.net());
+        net::on_outgoing_end(sk.net());
     }
     result
 }

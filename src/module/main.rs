@@ -27,6 +27,7 @@ mod kprobe;
 mod kunit;
 mod layout;
 mod locks;
+mod mapped;
 mod net;
 mod netfilter;
 mod notify;

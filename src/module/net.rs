@@ -198,12 +198,13 @@ pub(crate) fn on_subflow_end(ssk: Sock) {
     }
 }
 
-/// A listener begins; its SYN-ACKs are seen when this returns.
+/// A listener begins, or a `connect()` whose SYN takes a way of its own ([`crate::mapped`]); what they
+/// send is seen when this returns.
 ///
 /// # Context
 ///
 /// Process; may sleep.
-pub(crate) fn on_listener_begin(net: *mut bindings::net) {
+pub(crate) fn on_outgoing_begin(net: *mut bindings::net) {
     let net = state(net);
     // SAFETY: The caller's socket keeps the namespace.
     let outgoing = unsafe { &(*net).outgoing };
@@ -215,8 +216,8 @@ pub(crate) fn on_listener_begin(net: *mut bindings::net) {
     }
 }
 
-/// A listener ends.
-pub(crate) fn on_listener_end(net: *mut bindings::net) {
+/// See [`on_outgoing_begin`]: it ends.
+pub(crate) fn on_outgoing_end(net: *mut bindings::net) {
     let net = state(net);
     // SAFETY: The caller's socket keeps the namespace.
     if unsafe { (*net).outgoing.users.fetch_sub(1, Ordering::AcqRel) } == 1 {

@@ -11,6 +11,7 @@ use crate::join::{
     self,
     Fate, //
 };
+use crate::mapped;
 use crate::request::{
     self,
     Answer, //
@@ -219,11 +220,16 @@ unsafe extern "C" fn local_out(
     // any kind begins with `sock_common`.
     unsafe {
         let sk = (*skb).sk;
-        let is_request =
-            !sk.is_null() && u32::from((*sk).__sk_common.skc_state) == bindings::TCP_NEW_SYN_RECV;
+        let sk_state = if sk.is_null() {
+            0
+        } else {
+            u32::from((*sk).__sk_common.skc_state)
+        };
         if let Some(packet) = Skb::from_raw(skb) {
-            if is_request {
+            if sk_state == bindings::TCP_NEW_SYN_RECV {
                 on_syn_ack(packet, sk, state);
+            } else if sk_state == bindings::TCP_SYN_SENT {
+                on_syn(packet, sk, state);
             } else if let Some(option) = request::pending_reset() {
                 if packet.is_tcp(family(state)) {
                     add_option(packet, MptcpOption::MpTcprst(option), family(state));
@@ -232,6 +238,22 @@ unsafe extern "C" fn local_out(
         }
     }
     bindings::NF_ACCEPT
+}
+
+/// A SYN leaves, whose option is there already but for an IPv6 socket that connects to an IPv4 address.
+///
+/// # Safety
+///
+/// `sk` is the socket that sends the packet; `state` is that of the call.
+unsafe fn on_syn(packet: Skb, sk: *mut bindings::sock, state: *const bindings::nf_hook_state) {
+    // SAFETY: By the function's contract.
+    let socket_family = u32::from(unsafe { (*sk).__sk_common.skc_family });
+    if family(state) == bindings::AF_INET && socket_family == bindings::AF_INET6 {
+        // SAFETY: By the function's contract; a socket that sends is owned.
+        if let Some(option) = unsafe { mapped::syn_option(sk) } {
+            add_option(packet, option, bindings::AF_INET);
+        }
+    }
 }
 
 /// A SYN-ACK leaves: MP_CAPABLE with our key, or MP_JOIN, when its SYN asked for it.

@@ -7,6 +7,7 @@ set -eu
 need_ours
 begin
 www=$work/www
+patience=$((6 * ${DEADLINE:-10})) # seconds for a program
 mkdir -p "$www"
 head -c 8388609 /dev/urandom >"$www/file"
 head -c 262145 "$www/file" >"$www/small"
@@ -37,7 +38,7 @@ $(tail -n 20 "$work/log")"
 cases=1
 
 fetch() {
-	in_ns client curl -sS -g --max-time 60 -o "$work/got" "http://$1/file" &&
+	in_ns client curl -sS -g --max-time "$patience" -o "$work/got" "http://$1/file" &&
 		cmp "$work/got" "$www/file"
 }
 http_server() {
@@ -74,10 +75,10 @@ nginx_server() {
 	over "curl, 20 connections at once" parallel
 }
 keep_alive() {
-	in_ns client curl -sS --max-time 60 -o "$work/small.#1" "http://$server4:8080/small?[1-20]" && all_small
+	in_ns client curl -sS --max-time "$patience" -o "$work/small.#1" "http://$server4:8080/small?[1-20]" && all_small
 }
 parallel() {
-	in_ns client curl -sS --max-time 60 -H 'Connection: close' -Z --parallel-immediate --parallel-max 20 \
+	in_ns client curl -sS --max-time "$patience" -H 'Connection: close' -Z --parallel-immediate --parallel-max 20 \
 		-o "$work/small.#1" "http://$server4:8080/small?[1-20]" && all_small
 }
 all_small() {
@@ -88,7 +89,7 @@ all_small() {
 }
 upload() {
 	rm -rf "$work/up"
-	in_ns client curl -sS --max-time 60 -f -T "$www/file" "http://$server4:8080/up/file" &&
+	in_ns client curl -sS --max-time "$patience" -f -T "$www/file" "http://$server4:8080/up/file" &&
 		cmp "$work/up/file" "$www/file"
 }
 iperf_server() {
@@ -102,7 +103,7 @@ iperf_server() {
 iperf() {
 	address=$1
 	shift
-	in_ns client timeout 60 iperf3 -c "$address" -p 5201 -n 16M "$@"
+	in_ns client timeout "$patience" iperf3 -c "$address" -p 5201 -n 16M "$@"
 }
 nc_server() {
 	in_ns server nc -N -l 5002 <"$www/small" >"$work/nc.server" &
@@ -111,7 +112,7 @@ nc_server() {
 	over "nc, both directions" nc_both "$listener"
 }
 nc_both() {
-	in_ns client timeout 60 nc -N "$server4" 5002 <"$www/file" >"$work/nc.client" &&
+	in_ns client timeout "$patience" nc -N "$server4" 5002 <"$www/file" >"$work/nc.client" &&
 		wait "$1" && cmp "$work/nc.server" "$www/file" && cmp "$work/nc.client" "$www/small"
 }
 socat_server() {
@@ -121,7 +122,7 @@ socat_server() {
 	over "socat, echo, IPv6, small send buffer" echoed "tcp6:[$server6]:5003,sndbuf=8192,keepalive"
 }
 echoed() {
-	in_ns client timeout 60 socat -t 30 - "$1" <"$www/small" >"$work/echo" && cmp "$work/echo" "$www/small"
+	in_ns client timeout "$patience" socat -t 30 - "$1" <"$www/small" >"$work/echo" && cmp "$work/echo" "$www/small"
 }
 redis() {
 	start server redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save '' --appendonly no --dir "$work"
@@ -136,7 +137,7 @@ redis_value() {
 		[ "$(in_ns client timeout 30 redis-cli -h "$server4" get key)" = 'some value' ]
 }
 redis_benchmark() {
-	in_ns client timeout 60 redis-benchmark -h "$server4" -c 50 -t set,get -q "$@" &&
+	in_ns client timeout "$patience" redis-benchmark -h "$server4" -c 50 -t set,get -q "$@" &&
 		! grep -i error "$work/log"
 }
 ssh_server() {
@@ -158,7 +159,7 @@ ssh_server() {
 	chmod 755 "$work"
 }
 ssh_copy() {
-	in_ns client timeout 60 ssh -q -p 2222 -i "$work/ssh/key" -o StrictHostKeyChecking=no -o BatchMode=yes \
+	in_ns client timeout "$patience" ssh -q -p 2222 -i "$work/ssh/key" -o StrictHostKeyChecking=no -o BatchMode=yes \
 		-o UserKnownHostsFile=/dev/null "root@$server4" cat <"$www/small" >"$work/ssh/got" &&
 		cmp "$work/ssh/got" "$www/small"
 }

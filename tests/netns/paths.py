@@ -59,15 +59,11 @@ class End(threading.Thread):
             for sock in filter(None, (self.sock, self.listener)):
                 sock.close()
 
-    def mapped(self):
-        """Whether an IPv4 address is reached through an IPv6 socket: in-tree joins IPv6 paths from such only,
-        ours begins no connection with such."""
-        return self.run_of.case.mixed and (self.namespace == "server" or self.run_of.protocols["client"] == "mptcp")
-
     def made(self):
         """A socket with the case's buffers."""
         run = self.run_of
-        family = 6 if self.mapped() else 4 if run.case.mixed else run.family
+        # Where the first path is IPv4 and the second IPv6, an IPv6 socket reaches both.
+        family = 6 if run.case.mixed else run.family
         sock = stream_socket(family, run.protocols[self.namespace])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.settimeout(PATIENCE)
@@ -85,7 +81,7 @@ class End(threading.Thread):
             run.server.ready.wait()
             sock = self.made()
             run.began = time.monotonic()
-            sock.connect((("::ffff:" if self.mapped() else "") + run.address, run.port))
+            sock.connect((("::ffff:" if run.case.mixed else "") + run.address, run.port))
             run.client_port = sock.getsockname()[1]
             return sock
         # It listens on: in-tree refuses an MP_JOIN to a port that nobody listens on any more.

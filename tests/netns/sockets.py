@@ -185,13 +185,34 @@ def connect_blocking_both_families():
 
 @case
 def connect_ipv4_mapped_address():
-    with listener(socket.AF_INET6) as listening:
+    for kind in (0, socket.SOCK_NONBLOCK):
+        with listener(socket.AF_INET6) as listening:
+            client = make("client", socket.AF_INET6, kind)
+            client.connect_ex(("::ffff:" + SERVER4, listening.getsockname()[1]))
+            server, peer = listening.accept()
+            same(peer[0], "::ffff:" + CLIENT4)
+            until_events(client, select.POLLOUT)
+            same(client.getpeername()[0], "::ffff:" + SERVER4)
+            client.sendall(b"x")
+            same(server.recv(1), b"x")
+            server.sendall(b"yz")
+            until_events(client, select.POLLIN)
+            same(client.recv(2), b"yz")
+            if ROLES["client"] == "ours" and ROLES["server"] != "plain":
+                same(chosen(client, SCHEDULER), "minrtt", "it is MPTCP")
+
+
+@case
+def connect_ipv4_mapped_address_refused():
+    for _ in range(2):
         client = make("client", socket.AF_INET6)
-        client.connect(("::ffff:" + SERVER4, listening.getsockname()[1]))
-        server, peer = listening.accept()
-        same(peer[0], "::ffff:" + CLIENT4)
-        client.sendall(b"x")
-        same(server.recv(1), b"x")
+        fails(errno.ECONNREFUSED, client.connect, ("::ffff:" + SERVER4, 1))
+        with listener(socket.AF_INET6) as listening:
+            client.connect(("::ffff:" + SERVER4, listening.getsockname()[1]))
+            same(listening.accept()[1][0], "::ffff:" + CLIENT4)
+    only6 = make("client", socket.AF_INET6)
+    only6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    fails(errno.ENETUNREACH, only6.connect, ("::ffff:" + SERVER4, 1))
 
 
 @case
