@@ -586,15 +586,27 @@ impl Connection {
 
     /// Data-level retransmission timeout, in microseconds, doubled with every timeout without
     /// progress. Twice the timeout of a single subflow, so that TCP's own retransmission comes first;
-    /// where another subflow can take over, no longer than an answer usually takes.
+    /// where another subflow can take over, no longer than an answer usually takes on those that wait
+    /// for one.
     ///
     /// # Locking
     ///
     /// As for [`Self::subflows`].
     pub(crate) fn retransmit_timeout(&self) -> u32 {
         let timeout = if self.subflows.count() > 1 {
-            let all = self.subflows.iter().map(|(_, ssk)| ssk.patience_us());
-            all.max().unwrap_or(0)
+            let (mut waiting, mut all) = (0, 0);
+            for (_, ssk) in self.subflows.iter() {
+                let patience = ssk.patience_us();
+                all = patience.max(all);
+                if ssk.waits_for_ack() {
+                    waiting = patience.max(waiting);
+                }
+            }
+            if waiting != 0 {
+                waiting
+            } else {
+                all
+            }
         } else {
             self.subflow_rto() << 1
         };

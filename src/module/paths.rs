@@ -314,10 +314,14 @@ pub(crate) fn note_priorities(data: &mut DataLock<'_>) {
     }
 }
 
-/// Asks a subflow whether it is alive: TCP's keepalive closes it if it is not.
+/// Asks a subflow whether it is alive: TCP's keepalive closes it if it is not. Until it answers, the others
+/// carry its data.
 fn probe(connection: &Connection, id: SubflowId) {
     with_subflow(connection, id, |ssk, subflow| {
         subflow.set_probing(true);
+        if subflow.set_stale(true) {
+            connection.on_subflow_stale(true);
+        }
         // SAFETY: A live, owned socket.
         unsafe { bindings::mptcp_shim_probe(ssk.as_ptr()) };
     });

@@ -14,7 +14,7 @@ const DOUBLINGS_MAX: u32 = 6;
 
 /// What the data-level retransmission timer has found.
 pub(crate) struct Progress {
-    /// The oldest data without a Data ACK when the timer ran out last.
+    /// The oldest data without a Data ACK when the timer began to run.
     una: AtomicU64,
     /// Timeouts since the last progress.
     stalls: AtomicU32,
@@ -43,8 +43,13 @@ impl Progress {
         timeout << self.stalls().min(DOUBLINGS_MAX)
     }
 
+    /// Notes that the timer begins to run with `una` as the oldest data without a Data ACK.
+    pub(crate) fn watch(&self, una: DataSeq) {
+        self.una.store(una.get(), Ordering::Relaxed);
+    }
+
     /// Notes a timeout after `timeout` microseconds at `una`; `true` when data has been acknowledged
-    /// since the last one.
+    /// meanwhile.
     pub(crate) fn note(&self, una: DataSeq, timeout: u32) -> bool {
         let progressed = self.una.swap(una.get(), Ordering::Relaxed) != una.get();
         if progressed {

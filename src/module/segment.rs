@@ -128,12 +128,12 @@ pub(crate) fn on_segment(
             }
         }
     }
-    if subflow.is_stale() && header.ack_seq.wrapping_sub(ssk.snd_una()).wrapping_sub(1) < BEHIND {
-        // Something has got through.
-        subflow.set_stale(false);
+    let probing = subflow.is_probing();
+    let got_through = || header.ack_seq.wrapping_sub(ssk.snd_una()).wrapping_sub(1) < BEHIND;
+    if subflow.is_stale() && (probing || got_through()) && subflow.set_stale(false) {
         connection.on_subflow_stale(false);
     }
-    if subflow.is_probing() {
+    if probing {
         subflow.set_probing(false);
         if let Some(paths) = paths::of(&mut data) {
             paths.on_heard(subflow.id());

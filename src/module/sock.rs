@@ -535,6 +535,11 @@ impl Sock {
         unsafe { bindings::mptcp_shim_patience_us(self.as_ptr()) }
     }
 
+    /// Whether segments are in flight.
+    pub(crate) fn waits_for_ack(self) -> bool {
+        read!((*self.tcp()).packets_out) != 0
+    }
+
     /// Whether the peer's TCP has answered nothing for longer than that, though it should.
     pub(crate) fn is_silent(self) -> bool {
         // SAFETY: A live TCP socket by the type invariant.

@@ -128,6 +128,7 @@ pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
     if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
         return;
     }
+    connection.progress().watch(data.proto.snd_una());
     drop(data);
     // SAFETY: The timer was set up when the socket became a connection's.
     unsafe { bindings::mptcp_shim_start_timer(msk.as_ptr(), connection.retransmit_timeout()) };

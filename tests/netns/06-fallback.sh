@@ -49,7 +49,7 @@ through "option stripped from the client's packets after SYN:"
 # One end has fallen back after its handshake succeeded, the other never was MPTCP: every call on both.
 role client ours
 role server ours
-socket_calls ours ours "fallen back: "
+socket_calls ours ours "fallen back: " --stripped
 
 # A dropped SYN costs seconds: one case a pair is enough.
 dropped() {

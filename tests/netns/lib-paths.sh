@@ -118,6 +118,8 @@ path_groups() {
 			grep -q '^# paths complete' "$work/paths" ||
 				fail "$pair $group: paths.py runs to its end" "$(tail -n 5 "$work/paths")"
 			new_taint || fail "$pair $group: a kernel warning" "$(kernel_trouble)"
+			# Without the links a socket whose FIN is still on its way would wait for a minute.
+			for namespace in client server; do wait_for 30 no_sockets $namespace || :; done
 		done
 	done
 }

@@ -533,7 +533,7 @@ transfers() {
 	new_taint || fail "transfers: a kernel warning" "$(kernel_trouble)"
 }
 
-# socket_calls CLIENT_ROLE SERVER_ROLE [PREFIX]: sockets.py between namespaces that have these roles;
+# socket_calls CLIENT_ROLE SERVER_ROLE [PREFIX [OPTION]]: sockets.py between namespaces that have these roles;
 # DEADLINE=N gives each case N seconds instead of ten.
 socket_calls() {
 	calls="${3-}$1→$2"
@@ -542,7 +542,7 @@ socket_calls() {
 		return
 	fi
 	timeout -k 10 $((30 * ${DEADLINE:-10})) python3 "$here/sockets.py" --client "$(stands_for "$1")" --server "$(stands_for "$2")" \
-		--name "$calls" 2>&1 | tee "$work/sockets" | tee -a "$work/tap"
+		--name "$calls" ${4:+"$4"} 2>&1 | tee "$work/sockets" | tee -a "$work/tap"
 	grep -q '^# sockets complete' "$work/sockets" || fail "$calls sockets.py runs to its end" "$(tail -n 5 "$work/sockets")"
 	new_taint || fail "$calls socket calls: a kernel warning" "$(kernel_trouble)"
 }
