@@ -151,7 +151,8 @@ void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path)
 	const u32 idle = tcp_jiffies32 - READ_ONCE(tp->lsndtime);
 
 	path->srtt_us = READ_ONCE(tp->srtt_us) >> 3;
-	path->min_rtt_us = path->srtt_us ? tcp_min_rtt(tp) : 0;
+	/* A handshake shows no least time: its SYN may have been lost at first. So data is tried some time. */
+	path->min_rtt_us = !path->srtt_us ? 0 : tp->data_segs_out ? tcp_min_rtt(tp) : 1;
 	path->rttvar_us = READ_ONCE(tp->mdev_us) >> 2;
 	path->cwnd = tcp_snd_cwnd(tp) * mss;
 	path->headroom = 2 * mss;
