@@ -13,6 +13,8 @@ build=$cache/build-$flavour
 copy_sources "build-$flavour"
 llvm=
 grep -q '^CONFIG_CC_IS_CLANG=y' "$cache${kdir#/cache}/.config" && llvm=LLVM=1
+# What an earlier build has left would hide that this one fails: the pipe below loses the status.
+rm -f "$build/mptcp_rs.ko"
 # BTF for modules needs the vmlinux file, which a prepared tree does not have.
 in_root make -s -j"$(nproc)" -C "$kdir" "M=/cache/${build#"$cache"/}" $llvm modules "$@" 2>&1 |
 	sed '/Skipping BTF generation/d' >&2
