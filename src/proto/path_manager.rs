@@ -282,7 +282,12 @@ impl Paths {
             peer_port: setup.peer_port,
             last_id: 0,
             generation: 0,
-            connect_from: Tick::after(setup.connect_from, Duration::ZERO),
+            // Only what lies ahead is rounded up: a join that may begin now begins now.
+            connect_from: if setup.connect_from > now {
+                Tick::after(setup.connect_from, Duration::ZERO)
+            } else {
+                Tick::at(now)
+            },
             armed: None,
             allowance: Allowance::FULL,
             locals: Table::new(),

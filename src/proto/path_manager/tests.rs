@@ -377,3 +377,15 @@ fn subflows_delayed_begin_when_told() {
     p.on_timer();
     assert_eq!(joins(&mut p, when).len(), 1);
 }
+
+#[test]
+fn subflows_that_may_begin_now_do_not_wait_for_the_next_tick() {
+    let now = at(5).advance(Duration::from_millis(1));
+    let setup = Setup {
+        connect_from: now,
+        ..setup()
+    };
+    let mut p = Paths::new(Config::new(Role::Client), &setup, now);
+    p.on_local_added(local(2), interface(2, Policy::On));
+    assert_eq!(joins(&mut p, now).len(), 1);
+}
