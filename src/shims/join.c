@@ -66,6 +66,9 @@ static void inherit(struct sock *sk, const struct sock *msk)
 	sk->sk_userlocks |= msk->sk_userlocks & buffers;
 	if (msk->sk_userlocks & SOCK_SNDBUF_LOCK)
 		WRITE_ONCE(sk->sk_sndbuf, msk->sk_sndbuf);
+	/* The scale of its window depends on it. */
+	if (msk->sk_userlocks & SOCK_RCVBUF_LOCK)
+		WRITE_ONCE(sk->sk_rcvbuf, msk->sk_rcvbuf);
 	WRITE_ONCE(sk->sk_pacing_status, msk->sk_pacing_status);
 	sk->sk_max_pacing_rate = msk->sk_max_pacing_rate;
 	sock_valbool_flag(sk, SOCK_DBG, sock_flag(msk, SOCK_DBG));
