@@ -150,6 +150,7 @@ struct mptcp_path {
 	bool app_limited;
 };
 void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path);
+int mptcp_shim_sndbuf_max(const struct sock *sk);
 u64 mptcp_shim_now_us(void);
 u32 mptcp_shim_patience_us(const struct sock *sk);
 bool mptcp_shim_is_silent(const struct sock *sk);
@@ -157,7 +158,8 @@ u64 mptcp_shim_oldest_sent_us(const struct sock *sk);
 void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd);
 void mptcp_shim_leave_room(struct sock *sk, u16 space);
 void mptcp_shim_end_packet(struct sock *sk);
-void mptcp_shim_limit_rto(struct sock *sk);
+u32 mptcp_shim_take_back(struct sock *sk);
+void mptcp_shim_limit_backoff(struct sock *sk);
 struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb, int family);
 
 /* join.c */

@@ -94,7 +94,11 @@ pub(crate) fn finish_events(data: &mut DataLock<'_>, events: u32) {
 /// Frees what the peer has acknowledged and lets the writer go on.
 fn free_acked(data: &mut DataLock<'_>, msk: Sock) {
     let una = data.proto.snd_una();
-    let sndbuf = data.connection().subflow_sndbuf();
+    let connection = data.connection();
+    let sndbuf = match connection.only_first() {
+        Some(ssk) => ssk.sndbuf(),
+        None => connection.subflows().send_buffer(),
+    };
     // SAFETY: `on_release` is called by the only one who may use the queue now.
     let queue = unsafe { &mut *data.connection().queue.get() };
     let freed = queue.free_acked(una);

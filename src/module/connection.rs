@@ -559,31 +559,6 @@ impl Connection {
         unsafe { bindings::mptcp_shim_sk_wmem_uncharge(self.msk.as_ptr(), freed as i32) };
     }
 
-    /// Send buffers of the subflows, which TCP sizes, in bytes.
-    ///
-    /// # Locking
-    ///
-    /// As for [`Self::subflows`].
-    #[inline]
-    pub(crate) fn subflow_sndbuf(&self) -> i32 {
-        if let Some(ssk) = self.only_first() {
-            return ssk.sndbuf();
-        }
-        let all = self.subflows.iter();
-        all.fold(0, |sum, (_, ssk)| i32::saturating_add(sum, ssk.sndbuf()))
-    }
-
-    /// The largest retransmission timeout of the subflows, in microseconds, at most ten seconds; one
-    /// second when there is none.
-    ///
-    /// # Locking
-    ///
-    /// As for [`Self::subflows`].
-    pub(crate) fn subflow_rto(&self) -> u32 {
-        let all = self.subflows.iter().map(|(_, ssk)| ssk.rto_us());
-        all.max().unwrap_or(1_000_000).min(10_000_000)
-    }
-
     /// Data-level retransmission timeout, in microseconds, doubled with every timeout without
     /// progress. Twice the timeout of a single subflow, so that TCP's own retransmission comes first;
     /// where another subflow can take over, no longer than an answer usually takes on those that wait
@@ -594,21 +569,9 @@ impl Connection {
     /// As for [`Self::subflows`].
     pub(crate) fn retransmit_timeout(&self) -> u32 {
         let timeout = if self.subflows.count() > 1 {
-            let (mut waiting, mut all) = (0, 0);
-            for (_, ssk) in self.subflows.iter() {
-                let patience = ssk.patience_us();
-                all = patience.max(all);
-                if ssk.waits_for_ack() {
-                    waiting = patience.max(waiting);
-                }
-            }
-            if waiting != 0 {
-                waiting
-            } else {
-                all
-            }
+            self.subflows.patience_us()
         } else {
-            self.subflow_rto() << 1
+            self.subflows.rto_us() << 1
         };
         self.progress.back_off(timeout)
     }

@@ -154,6 +154,17 @@ fn add_this_signal(ssk: Sock, signal: Signal, packet: Skb) -> Room {
     }
 }
 
+/// TCP repeats what nothing has answered: others carry it, too, if there are any.
+#[cold]
+fn on_timeout(ssk: Sock, connection: &Connection, subflow: &Subflow) {
+    if connection.only_first().is_none() {
+        ssk.limit_backoff();
+    }
+    if subflow.set_stale(true) {
+        connection.on_subflow_stale(true);
+    }
+}
+
 /// A segment of an established subflow: MP_CAPABLE until the peer has it, DSS from then on.
 #[inline]
 fn on_established(
@@ -164,8 +175,8 @@ fn on_established(
     packet: Skb,
 ) {
     let mapping = if header.payload > 0 {
-        if ssk.retransmits() > 0 && subflow.set_stale(true) {
-            connection.on_subflow_stale(true);
+        if ssk.retransmits() > 0 {
+            on_timeout(ssk, connection, subflow);
         }
         let ssn = subflow.local_ssn(header.seq);
         let una = subflow.local_ssn(ssk.snd_una());

@@ -131,7 +131,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     send_echoes(owned);
     repeat_third_acks(connection);
     // CAST: Microseconds.
-    let rto = Duration::from_micros(u64::from(connection.subflow_rto()));
+    let rto = Duration::from_micros(u64::from(connection.subflows().rto_us()));
     for _ in 0..DECISIONS {
         let decision = {
             let mut data = owned.data();

@@ -198,8 +198,12 @@ fn demand(owned: &mut Owned<'_>, repeats: u64, waiting: u64) -> Demand {
     } else {
         0
     };
-    // CAST: Both are positive.
-    let buffer_free = msk.sndbuf().saturating_sub(msk.wmem_queued()).max(0) as u64;
+    let buffer_free = if msk.shutdown_mask() & bindings::SEND_SHUTDOWN as u8 != 0 {
+        u64::MAX
+    } else {
+        // CAST: Not negative.
+        msk.sndbuf().saturating_sub(msk.wmem_queued()).max(0) as u64
+    };
     let (waiting, window) = if repeats > 0 {
         (repeats, repeats)
     } else {
@@ -254,7 +258,7 @@ fn snapshot(owned: &mut Owned<'_>, refused: u32, copies: bool, now: Timestamp) -
 /// Describes one subflow.
 fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
     // SAFETY: Zeroes are a valid description, which the call fills in from a live TCP socket.
-    let figures = unsafe {
+    let mut figures = unsafe {
         let mut figures: bindings::mptcp_path = core::mem::zeroed();
         bindings::mptcp_shim_describe_path(ssk.as_ptr(), &mut figures);
         figures
@@ -269,6 +273,11 @@ fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
     // SAFETY: The connection socket is owned while its data is scheduled; the reference ends here.
     let rate = unsafe { subflow.rate() };
     rate.on_sample(now, figures.delivery_rate, limit, srtt);
+    // An ACK that asks for more data may be on its way to TCP still.
+    let (una, ack, nxt) = (ssk.snd_una(), subflow.peer_ack(), ssk.snd_nxt());
+    if ack.wrapping_sub(una) <= nxt.wrapping_sub(una) {
+        figures.in_flight = figures.in_flight.min(nxt.wrapping_sub(ack));
+    }
     let sends = ssk.in_states(bindings::TCPF_ESTABLISHED | bindings::TCPF_CLOSE_WAIT);
     Path {
         index: slot,

@@ -129,8 +129,8 @@ pub(crate) fn on_segment(
         }
     }
     let probing = subflow.is_probing();
-    let got_through = || header.ack_seq.wrapping_sub(ssk.snd_una()).wrapping_sub(1) < BEHIND;
-    if subflow.is_stale() && (probing || got_through()) && subflow.set_stale(false) {
+    let makes_room = || header.ack_seq.wrapping_sub(ssk.snd_una()).wrapping_sub(1) < BEHIND;
+    if subflow.is_stale() && (probing || makes_room()) && subflow.set_stale(false) {
         connection.on_subflow_stale(false);
     }
     if probing {
@@ -146,6 +146,13 @@ pub(crate) fn on_segment(
             return;
         }
     }
+    // What waits goes to whichever subflow has room, also if the oldest data is on another one: then no
+    // Data ACK asks for more.
+    let several = connection.has_unsent() && connection.only_first().is_none();
+    let pushes = several && events & (event::ACKED | event::ROOM) == 0 && makes_room();
+    if several {
+        subflow.set_peer_ack(header.ack_seq);
+    }
     // TCP answers a segment with data or FIN by itself.
     let answer = events & event::ANSWER != 0 && header.payload == 0 && header.flags & FIN == 0;
     let events = events & !event::ANSWER;
@@ -153,6 +160,9 @@ pub(crate) fn on_segment(
         data.publish(events);
     } else {
         drop(data);
+    }
+    if pushes {
+        connection.schedule(event::PUSH);
     }
     if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
         connection.schedule(event::ANSWER);

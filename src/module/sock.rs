@@ -364,6 +364,11 @@ impl Sock {
         read!((*self.tcp()).write_seq)
     }
 
+    /// Sequence number of the next byte sent.
+    pub(crate) fn snd_nxt(self) -> u32 {
+        read!((*self.tcp()).snd_nxt)
+    }
+
     /// Sequence number of the next byte read.
     #[inline]
     pub(crate) fn copied_seq(self) -> u32 {
@@ -533,6 +538,27 @@ impl Sock {
     pub(crate) fn patience_us(self) -> u32 {
         // SAFETY: A live TCP socket by the type invariant.
         unsafe { bindings::mptcp_shim_patience_us(self.as_ptr()) }
+    }
+
+    /// The smoothed round-trip time in microseconds; 0 when none was measured.
+    pub(crate) fn srtt_us(self) -> u32 {
+        read!((*self.tcp()).srtt_us) >> 3
+    }
+
+    /// How large TCP lets a send buffer grow by itself, in bytes.
+    pub(crate) fn sndbuf_max(self) -> i32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_sndbuf_max(self.as_ptr()) }
+    }
+
+    /// Keeps TCP, which repeats something, from waiting long before it tries again.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn limit_backoff(self) {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_limit_backoff(self.as_ptr()) }
     }
 
     /// Whether segments are in flight.

@@ -154,6 +154,8 @@ pub(crate) struct Subflow {
     reset: AtomicU32,
     /// Why the peer has reset it, plus one; 0 when it has not said.
     peer_reset: AtomicU32,
+    /// The latest acknowledgement number that made room while data waited.
+    peer_ack: AtomicU32,
     /// The handshake; under the subflow's ownership.
     handshake: UnsafeCell<Handshake>,
     /// What to say on the next ACK; under the subflow's ownership.
@@ -279,6 +281,7 @@ impl Subflow {
             held_by: AtomicU8::new(held_by),
             reset: AtomicU32::new(0),
             peer_reset: AtomicU32::new(0),
+            peer_ack: AtomicU32::new(0),
             handshake: UnsafeCell::new(handshake),
             signal: UnsafeCell::new(None),
             transmit: UnsafeCell::new(tables.transmit),
@@ -381,6 +384,18 @@ impl Subflow {
     #[inline]
     pub(crate) fn set_copied(&self, dsn: DataSeq) {
         self.copied.store(dsn.get(), Ordering::Relaxed);
+    }
+
+    /// The latest acknowledgement number that made room while data waited; TCP may not have seen it yet.
+    #[inline]
+    pub(crate) fn peer_ack(&self) -> u32 {
+        self.peer_ack.load(Ordering::Relaxed)
+    }
+
+    /// Notes an acknowledgement number that TCP has not seen yet.
+    #[inline]
+    pub(crate) fn set_peer_ack(&self, ack: u32) {
+        self.peer_ack.store(ack, Ordering::Relaxed);
     }
 
     /// Whether it makes no progress.

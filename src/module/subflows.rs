@@ -137,4 +137,60 @@ impl Subflows {
         }
         taken
     }
+
+    /// The send buffer that the connection needs so that no subflow has to wait for another, in bytes.
+    ///
+    /// Data that is acknowledged out of order stays until the slowest path has delivered what is before
+    /// it: each subflow needs room for what it carries in that time. TCP has sized the buffer of each
+    /// for its own round trip.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn send_buffer(&self) -> i32 {
+        let longest = self.iter().map(|(_, ssk)| ssk.srtt_us()).max().unwrap_or(0);
+        let (mut sum, mut most) = (0_u64, 0);
+        for (_, ssk) in self.iter() {
+            // CAST: A buffer's size is positive.
+            let own = u64::from(ssk.sndbuf() as u32);
+            let needed = own.saturating_mul(u64::from(longest));
+            let needed = needed.checked_div(u64::from(ssk.srtt_us()));
+            sum += needed.unwrap_or(own).max(own);
+            most = ssk.sndbuf_max().max(ssk.sndbuf());
+        }
+        i32::try_from(sum).map_or(most, |sum| sum.min(most))
+    }
+
+    /// The largest retransmission timeout, in microseconds, at most ten seconds; one second when there
+    /// is no subflow.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn rto_us(&self) -> u32 {
+        let all = self.iter().map(|(_, ssk)| ssk.rto_us());
+        all.max().unwrap_or(1_000_000).min(10_000_000)
+    }
+
+    /// How long an answer usually takes at most, in microseconds, on the subflows that wait for one, or
+    /// else on all.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn patience_us(&self) -> u32 {
+        let (mut waiting, mut all) = (0, 0);
+        for (_, ssk) in self.iter() {
+            let patience = ssk.patience_us();
+            all = patience.max(all);
+            if ssk.waits_for_ack() {
+                waiting = patience.max(waiting);
+            }
+        }
+        if waiting != 0 {
+            waiting
+        } else {
+            all
+        }
+    }
 }

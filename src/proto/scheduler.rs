@@ -90,7 +90,8 @@ pub struct Demand {
     ///
     /// Bytes.
     pub in_flight: u64,
-    /// What the application may add to the send buffer before it has to wait.
+    /// What the application may add to the send buffer before it has to wait, or `u64::MAX` if it
+    /// will add nothing: then the buffer limits nothing either.
     ///
     /// Bytes. The send buffer holds `in_flight + waiting + buffer_free`.
     pub buffer_free: u64,

@@ -165,6 +165,11 @@ void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path)
 	path->app_limited = tp->rate_app_limited;
 }
 
+int mptcp_shim_sndbuf_max(const struct sock *sk)
+{
+	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[2]);
+}
+
 u64 mptcp_shim_now_us(void)
 {
 	return div_u64(ktime_get_ns(), NSEC_PER_USEC);
@@ -209,12 +214,37 @@ void mptcp_shim_end_packet(struct sock *sk)
 }
 
 /*
- * Where others carry the data, a subflow that does not get through tries again every second, so that
- * its return is noticed.
+ * Takes back the packets that were never sent; returns their bytes. Only while data may follow: a FIN,
+ * or urgent data, has its place in the stream. The socket is owned.
  */
-void mptcp_shim_limit_rto(struct sock *sk)
+u32 mptcp_shim_take_back(struct sock *sk)
 {
-	WRITE_ONCE(inet_csk(sk)->icsk_rto_max, min(inet_csk(sk)->icsk_rto_max, (u32)HZ));
+	struct tcp_sock *tp = tcp_sk(sk);
+	const u32 unsent = tp->write_seq - tp->snd_nxt;
+	struct sk_buff *skb;
+
+	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) || tp->snd_up != tp->snd_una)
+		return 0;
+	while ((skb = tcp_write_queue_tail(sk))) {
+		tcp_unlink_write_queue(skb, sk);
+		tcp_wmem_free_skb(sk, skb);
+	}
+	WRITE_ONCE(tp->write_seq, tp->snd_nxt);
+	if (after(tp->pushed_seq, tp->snd_nxt))
+		tp->pushed_seq = tp->snd_nxt;
+	return unsent;
+}
+
+/*
+ * Where others carry the data, a subflow that does not get through tries again about every second, so
+ * that its return is noticed, but no earlier than its answer can come. Called when TCP repeats
+ * something; it doubles the timeout afterwards. The socket is owned.
+ */
+void mptcp_shim_limit_backoff(struct sock *sk)
+{
+	const u32 most = max(__tcp_set_rto(tcp_sk(sk)), (u32)HZ / 2);
+
+	inet_csk(sk)->icsk_rto = min(inet_csk(sk)->icsk_rto, most);
 }
 
 /*

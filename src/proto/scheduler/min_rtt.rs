@@ -81,7 +81,8 @@ fn holds_back<'a>(
         return false;
     }
     let round_trip = slow.long_round_trip(bytes);
-    let arrival = round_trip.saturating_sub(slow.one_way());
+    // A queue delays data, not ACKs; of the faster paths the earliest arrival counts.
+    let arrival = round_trip.saturating_sub(slow.least_one_way());
     let own = slow.round_trip(slow.segment());
     let (mut earlier, mut meanwhile) = (0_u64, 0_u64);
     for fast in paths {

@@ -256,11 +256,22 @@ impl Path {
         Duration::from_micros(micros.unwrap_or(u64::MAX))
     }
 
-    /// Returns half of the round-trip time: what an ACK takes.
+    /// Returns half of the round-trip time: what an ACK takes at most.
     #[inline]
     #[must_use]
     pub fn one_way(&self) -> Duration {
         Duration::from_micros(self.rtt().as_micros() / 2)
+    }
+
+    /// Returns half of the least round-trip time: what an ACK takes that meets no queue.
+    #[inline]
+    #[must_use]
+    pub fn least_one_way(&self) -> Duration {
+        let least = match self.min_rtt {
+            Duration::ZERO => self.rtt(),
+            least => least.min(self.rtt()),
+        };
+        Duration::from_micros(least.as_micros() / 2)
     }
 
     /// Returns how much is handed over at a time where paths share the data: about 4 ms worth of the
