@@ -154,6 +154,7 @@ int mptcp_shim_sndbuf_max(const struct sock *sk);
 u64 mptcp_shim_now_us(void);
 u32 mptcp_shim_patience_us(const struct sock *sk);
 bool mptcp_shim_is_silent(const struct sock *sk);
+u32 mptcp_shim_silence_due_us(const struct sock *sk);
 u64 mptcp_shim_oldest_sent_us(const struct sock *sk);
 void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd);
 void mptcp_shim_leave_room(struct sock *sk, u16 space);

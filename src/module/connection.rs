@@ -64,7 +64,8 @@ use mptcp_proto::options::AddAddr;
 use mptcp_proto::path_manager::SUBFLOWS;
 use mptcp_proto::scheduler::{
     AnyScheduler,
-    Rescue, //
+    Rescue,
+    Tail, //
 };
 use mptcp_proto::seq::DataSeq;
 use mptcp_proto::time::Duration;
@@ -130,6 +131,8 @@ pub(crate) struct Connection {
     pub(crate) scheduler: UnsafeCell<AnyScheduler>,
     /// What was sent again to get the connection going; protected like the scheduler.
     pub(crate) rescue: UnsafeCell<Rescue>,
+    /// What was sent again to end sooner; protected like the scheduler.
+    pub(crate) tail: UnsafeCell<Tail>,
     /// Whether data was handed over a second time.
     reinjected: AtomicBool,
     /// Whether the peer has shown that it is a host of this connection, so that it may join.
@@ -212,6 +215,7 @@ impl Connection {
                 queue: UnsafeCell::new(queue),
                 scheduler: UnsafeCell::new(AnyScheduler::new(settings.scheduler)),
                 rescue: UnsafeCell::new(Rescue::new()),
+                tail: UnsafeCell::new(Tail::new()),
                 reinjected: AtomicBool::new(false),
                 joinable: AtomicBool::new(agreement.client.is_none()),
             },

@@ -34,7 +34,8 @@ use mptcp_proto::path_manager::Paths;
 use mptcp_proto::scheduler::{
     AnyScheduler,
     Rescue,
-    Scheduler, //
+    Scheduler,
+    Tail, //
 };
 use mptcp_proto::seq::SubflowSeq;
 
@@ -231,6 +232,13 @@ impl<'a> Owned<'a> {
     pub(crate) fn rescue(&mut self) -> &mut Rescue {
         // SAFETY: As for `queue`.
         unsafe { &mut *self.connection.rescue.get() }
+    }
+
+    /// What lets a fast subflow help a slow one at the end.
+    #[inline]
+    pub(crate) fn tail(&mut self) -> &mut Tail {
+        // SAFETY: As for `queue`.
+        unsafe { &mut *self.connection.tail.get() }
     }
 
     /// Whether every subflow is to carry all data.

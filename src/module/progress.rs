@@ -8,6 +8,10 @@ use core::sync::atomic::{
     Ordering, //
 };
 use mptcp_proto::seq::DataSeq;
+use mptcp_proto::time::{
+    Duration,
+    Timestamp, //
+};
 
 /// Doublings of the timeout, at most.
 const DOUBLINGS_MAX: u32 = 6;
@@ -16,6 +20,9 @@ const DOUBLINGS_MAX: u32 = 6;
 pub(crate) struct Progress {
     /// The oldest data without a Data ACK when the timer began to run.
     una: AtomicU64,
+    /// When the timeout ends, in microseconds of TCP's clock, or any earlier time if the timer runs out
+    /// no sooner.
+    due: AtomicU64,
     /// Timeouts since the last progress.
     stalls: AtomicU32,
     /// The microseconds they took.
@@ -27,6 +34,7 @@ impl Progress {
     pub(crate) const fn new() -> Self {
         Self {
             una: AtomicU64::new(0),
+            due: AtomicU64::new(0),
             stalls: AtomicU32::new(0),
             stalled: AtomicU32::new(0),
         }
@@ -43,9 +51,15 @@ impl Progress {
         timeout << self.stalls().min(DOUBLINGS_MAX)
     }
 
-    /// Notes that the timer begins to run with `una` as the oldest data without a Data ACK.
-    pub(crate) fn watch(&self, una: DataSeq) {
+    /// Notes that a timeout begins that ends at `due`, with `una` as the oldest data without a Data ACK.
+    pub(crate) fn watch(&self, una: DataSeq, due: Timestamp) {
         self.una.store(una.get(), Ordering::Relaxed);
+        self.due.store(due.as_micros(), Ordering::Relaxed);
+    }
+
+    /// How much of the timeout is left.
+    pub(crate) fn left(&self, now: Timestamp) -> Duration {
+        Timestamp::from_micros(self.due.load(Ordering::Relaxed)).since(now)
     }
 
     /// Notes a timeout after `timeout` microseconds at `una`; `true` when data has been acknowledged

@@ -8,6 +8,7 @@
 //! C counterpart: `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::connection::Connection;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -52,11 +53,17 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
     let fin = connection.has_fallen_back() && connection.data_fin().is_some();
-    if owned.queue().has_unsent() || fin || owned.duplicates() {
+    if owned.queue().has_unsent() || fin || owned.duplicates() || has_tail(connection) {
         push_waiting(owned, flags, fin);
     } else {
         connection.set_unsent(false);
     }
+}
+
+/// Whether nothing may wait, and yet a fast subflow could help a slow one.
+#[inline]
+fn has_tail(connection: &Connection) -> bool {
+    connection.only_first().is_none() && connection.subflows().waits_for_slow()
 }
 
 /// See [`push`]; `fin` is to follow.
@@ -71,7 +78,7 @@ fn push_waiting(owned: &mut Owned<'_>, flags: u32, fin: bool) {
         Some(ssk) => push_all(owned, ssk, flags, fin),
         None => push_scheduled(owned, flags),
     }
-    connection.set_unsent(owned.queue().has_unsent());
+    connection.set_unsent(owned.queue().has_unsent() || has_tail(connection));
     worker::arm_timer(owned);
 }
 
@@ -97,8 +104,9 @@ fn push_all(owned: &mut Owned<'_>, ssk: Sock, flags: u32, fin: bool) {
 fn push_scheduled(owned: &mut Owned<'_>, flags: u32) {
     let mut refused = 0u32;
     for _ in 0..TURNS {
-        let Some(turn) =
-            schedule::next(owned, refused).or_else(|| schedule::rescue(owned, refused))
+        let Some(turn) = schedule::next(owned, refused)
+            .or_else(|| schedule::rescue(owned, refused))
+            .or_else(|| schedule::relieve(owned, refused))
         else {
             break;
         };

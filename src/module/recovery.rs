@@ -147,9 +147,8 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
     ssk.release();
 }
 
-/// Nothing has been acknowledged for a whole timeout: the subflows that do not answer lose their data
-/// to the others. If all answer, or there is only one, the oldest data is sent again; what TCP still
-/// has to deliver, TCP repeats by itself.
+/// Nothing has been acknowledged for a whole timeout, though all subflows answer, or there is only one:
+/// the oldest data is sent again; what TCP still has to deliver, TCP repeats by itself.
 pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     let connection = owned.connection();
     let nxt = owned.queue().nxt();
@@ -157,9 +156,6 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
         return;
     }
     let several = connection.subflows().count() > 1;
-    if several && relieve_silent(owned) {
-        return;
-    }
     let mut subflows = connection.subflows().iter();
     let delivered = subflows.all(|(_, ssk)| ssk.snd_una() == ssk.write_seq());
     let end = if delivered {
@@ -178,10 +174,14 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     connection.set_reinjected();
 }
 
-/// Gives the data of subflows that do not answer to the others; `false` when all answer.
-fn relieve_silent(owned: &mut Owned<'_>) -> bool {
+/// Gives the data of subflows that do not answer to the others; `false` when all answer, or there is no
+/// other.
+pub(crate) fn relieve_silent(owned: &mut Owned<'_>) -> bool {
     let connection = owned.connection();
     let mut relieved = false;
+    if connection.subflows().count() < 2 || connection.has_fallen_back() {
+        return false;
+    }
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
         let silent = ssk.is_silent()

@@ -20,6 +20,7 @@ use mptcp_proto::scheduler::{
     Head,
     Limit,
     Path,
+    Relief,
     Remedy,
     Scheduler, //
 };
@@ -156,6 +157,47 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     turn
 }
 
+/// Says what a fast subflow is to copy of what a slow one still has on its way, as nothing waits.
+pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+    if owned.queue().has_unsent() || owned.duplicates() {
+        return None;
+    }
+    let demand = demand(owned, 0, 0);
+    let paths = snapshot(owned, refused, false, demand.now);
+    let Relief {
+        from,
+        skip,
+        to,
+        bytes,
+    } = owned.tail().decide(paths.known(), &demand)?;
+    let una = owned.data().proto.snd_una();
+    let first = owned.tail().not_copied(una);
+    let ssk = owned.connection().subflows().get(from)?;
+    ssk.lock(true);
+    let found = subflow::of(ssk).and_then(|subflow| {
+        // CAST: Less than what is in flight.
+        let oldest = subflow.local_ssn(ssk.snd_una()).advance(skip as u32);
+        // SAFETY: The subflow is owned, and the reference ends with this block.
+        let map = unsafe { subflow.transmit() };
+        let mut mappings = map.assigned_from(oldest);
+        let mapping = mappings.find(|mapping| mapping.end_dsn().after(first))?;
+        let start = match mapping.dsn() {
+            dsn if dsn.before(first) => first,
+            dsn => dsn,
+        };
+        Some((start, mapping.end_dsn().distance_from(start)))
+    });
+    ssk.release();
+    let (dsn, len) = found?;
+    let bytes = u32::try_from(len).map_or(bytes, |len| len.min(bytes));
+    owned.tail().on_copied(dsn.advance(u64::from(bytes)));
+    Some(Turn::Copy {
+        slot: to,
+        bytes,
+        dsn,
+    })
+}
+
 /// The oldest data without a Data ACK, and the subflow that carries it.
 fn head(owned: &mut Owned<'_>, una: DataSeq) -> Option<(Head, Sock)> {
     let connection = owned.connection();
@@ -277,6 +319,10 @@ fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
     let (una, ack, nxt) = (ssk.snd_una(), subflow.peer_ack(), ssk.snd_nxt());
     if ack.wrapping_sub(una) <= nxt.wrapping_sub(una) {
         figures.in_flight = figures.in_flight.min(nxt.wrapping_sub(ack));
+    }
+    if subflow.is_stale() && !subflow.is_probing() && figures.in_flight + figures.unsent == 0 {
+        // All has been acknowledged, perhaps while it was being found stale: no ACK will tell.
+        subflow.set_stale(false);
     }
     let sends = ssk.in_states(bindings::TCPF_ESTABLISHED | bindings::TCPF_CLOSE_WAIT);
     Path {

@@ -566,6 +566,12 @@ impl Sock {
         read!((*self.tcp()).packets_out) != 0
     }
 
+    /// When [`Self::is_silent`] may become true at the earliest, in microseconds from now.
+    pub(crate) fn silence_due_us(self) -> u32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_silence_due_us(self.as_ptr()) }
+    }
+
     /// Whether the peer's TCP has answered nothing for longer than that, though it should.
     pub(crate) fn is_silent(self) -> bool {
         // SAFETY: A live TCP socket by the type invariant.

@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::proto_ops;
 use crate::sock::Sock;
+use crate::subflow;
 use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicPtr,
@@ -161,6 +162,23 @@ impl Subflows {
         i32::try_from(sum).map_or(most, |sum| sum.min(most))
     }
 
+    /// Whether data is on its way on a subflow that is not the fastest.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn waits_for_slow(&self) -> bool {
+        let (mut least, mut waits) = (u32::MAX, 0);
+        for (_, ssk) in self.iter() {
+            let rtt = ssk.srtt_us();
+            least = least.min(rtt);
+            if ssk.waits_for_ack() {
+                waits = waits.max(rtt);
+            }
+        }
+        waits > least
+    }
+
     /// The largest retransmission timeout, in microseconds, at most ten seconds; one second when there
     /// is no subflow.
     ///
@@ -170,6 +188,20 @@ impl Subflows {
     pub(crate) fn rto_us(&self) -> u32 {
         let all = self.iter().map(|(_, ssk)| ssk.rto_us());
         all.max().unwrap_or(1_000_000).min(10_000_000)
+    }
+
+    /// When a subflow that waits for an answer may be found silent, in microseconds from now; `None`
+    /// when none can. Those that are known to be stale do not count.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn silence_due_us(&self) -> Option<u32> {
+        self.iter()
+            .filter(|(_, ssk)| ssk.waits_for_ack())
+            .filter(|(_, ssk)| subflow::of(*ssk).is_some_and(|subflow| !subflow.is_stale()))
+            .map(|(_, ssk)| ssk.silence_due_us())
+            .min()
     }
 
     /// How long an answer usually takes at most, in microseconds, on the subflows that wait for one, or

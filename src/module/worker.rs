@@ -22,11 +22,16 @@ use crate::paths;
 use crate::proto_ops;
 use crate::push;
 use crate::recovery;
+use crate::schedule::now;
 use crate::sock::Sock;
 use crate::subflow;
 use crate::subflows::Removed;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use mptcp_proto::time::{
+    Duration,
+    Timestamp, //
+};
 
 /// The worker: what needs to sleep or to lock subflows.
 ///
@@ -128,10 +133,28 @@ pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
     if data.proto.outstanding() == 0 && data.proto.data_fin_to_send().is_none() {
         return;
     }
-    connection.progress().watch(data.proto.snd_una());
+    let timeout = Duration::from_micros(u64::from(connection.retransmit_timeout()));
+    // A single subflow has nothing to look for before.
+    let due = match connection.only_first() {
+        Some(_) => Timestamp::ORIGIN,
+        None => now().advance(timeout),
+    };
+    connection.progress().watch(data.proto.snd_una(), due);
     drop(data);
+    start_timer(connection, timeout);
+}
+
+/// Starts the data-level retransmission timer, to run out after `timeout`, or earlier if a subflow may
+/// be found silent by then.
+fn start_timer(connection: &Connection, timeout: Duration) {
+    let timeout = u32::try_from(timeout.as_micros()).unwrap_or(u32::MAX);
+    let sooner = match connection.only_first() {
+        Some(_) => None,
+        None => connection.subflows().silence_due_us(),
+    };
+    let timeout = sooner.map_or(timeout, |sooner| sooner.min(timeout));
     // SAFETY: The timer was set up when the socket became a connection's.
-    unsafe { bindings::mptcp_shim_start_timer(msk.as_ptr(), connection.retransmit_timeout()) };
+    unsafe { bindings::mptcp_shim_start_timer(connection.msk().as_ptr(), timeout) };
 }
 
 /// The data-level retransmission timer has run out: repeats what no Data ACK has come for.
@@ -146,10 +169,18 @@ fn on_timeout(owned: &mut Owned<'_>) {
         end_broken(connection, msk);
         return;
     }
+    let relieved = recovery::relieve_silent(owned);
+    let left = connection.progress().left(now());
+    if left != Duration::ZERO {
+        start_timer(connection, left);
+        return;
+    }
     let una = owned.data().proto.snd_una();
     let timeout = connection.retransmit_timeout();
     if !connection.progress().note(una, timeout) {
-        recovery::on_stall(owned, una);
+        if !relieved {
+            recovery::on_stall(owned, una);
+        }
         if connection.data_fin().is_some() {
             answer(connection);
             if !owned.queue().has_unsent() {

@@ -30,7 +30,7 @@
 //! [`Scheduler`], its `mod` and a line in the list below.
 //!
 //! [`Rescue`] is for what no scheduler can foresee: the connection stands still because the oldest
-//! byte is on a slow path.
+//! byte is on a slow path; and [`Tail`] for the end, when only a slow path has something to do.
 //!
 //! Not handled here: data that was lost with its subflow, which the caller offers again as data that
 //! waits; the data-level retransmission timer (see the module `connection`); congestion control.
@@ -47,6 +47,7 @@ mod path;
 mod rate;
 mod redundant;
 mod round_robin;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +65,11 @@ pub use path::{
 pub use rate::{
     DeliveryRate,
     Limit, //
+};
+
+pub use tail::{
+    Relief,
+    Tail, //
 };
 
 use crate::time::Timestamp;

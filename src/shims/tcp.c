@@ -272,6 +272,20 @@ bool mptcp_shim_is_silent(const struct sock *sk)
 	       mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk) > jiffies_to_usecs(patience);
 }
 
+/*
+ * When that may be found at the earliest, in microseconds from now, if nothing comes from the peer. Never
+ * less than a few milliseconds. May be called without the socket.
+ */
+u32 mptcp_shim_silence_due_us(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 2;
+	const u32 quiet = min(tcp_jiffies32 - READ_ONCE(tp->rcv_tstamp),
+			      tcp_jiffies32 - READ_ONCE(tp->lsndtime));
+
+	return jiffies_to_usecs(quiet < patience ? patience - quiet : 1);
+}
+
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk)
 {
 	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_rmem[2]);

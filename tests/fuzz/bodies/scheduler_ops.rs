@@ -18,6 +18,7 @@ use mptcp_proto::scheduler::{
     Remedy,
     Rescue,
     Scheduler,
+    Tail,
     BURST_MAX, //
 };
 use mptcp_proto::seq::DataSeq;
@@ -65,7 +66,7 @@ pub(crate) fn run(data: &[u8]) {
     let source = &mut Source::new(data);
     let mut scheduler = AnyScheduler::new(Kind::default());
     let (mut rescue, mut penalty) = (Rescue::new(), Penalty::new());
-    let mut rate = DeliveryRate::new();
+    let (mut rate, mut tail) = (DeliveryRate::new(), Tail::new());
     let mut now = Timestamp::ORIGIN;
     while !source.is_empty() {
         now = now.advance(Duration::from_micros(u64::from(small(source))));
@@ -104,6 +105,13 @@ pub(crate) fn run(data: &[u8]) {
                 takes(index, bytes, u64::MAX);
             }
             Choice::Wait => {}
+        }
+        if let Some(relief) = tail.decide(&paths, &demand) {
+            takes(relief.to, relief.bytes, u64::MAX);
+            assert_ne!(relief.from, relief.to);
+            let slow = paths.iter().find(|path| path.index == relief.from);
+            assert!(slow.is_some_and(|slow| relief.skip < u64::from(slow.queued())));
+            assert_eq!(demand.waiting, 0);
         }
         let head = Head {
             dsn: DataSeq::new(amount(source)),
