@@ -8,7 +8,6 @@
 //! C counterpart: `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
-use crate::connection::Connection;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -53,17 +52,15 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
     let fin = connection.has_fallen_back() && connection.data_fin().is_some();
-    if owned.queue().has_unsent() || fin || owned.duplicates() || has_tail(connection) {
+    let several = connection.only_first().is_none();
+    if owned.queue().has_unsent()
+        || fin
+        || several && (owned.duplicates() || connection.subflows().waits_for_slow())
+    {
         push_waiting(owned, flags, fin);
     } else {
         connection.set_unsent(false);
     }
-}
-
-/// Whether nothing may wait, and yet a fast subflow could help a slow one.
-#[inline]
-fn has_tail(connection: &Connection) -> bool {
-    connection.only_first().is_none() && connection.subflows().waits_for_slow()
 }
 
 /// See [`push`]; `fin` is to follow.
@@ -74,11 +71,18 @@ fn push_waiting(owned: &mut Owned<'_>, flags: u32, fin: bool) {
         connection.set_unsent(owned.queue().has_unsent());
         return;
     }
-    match connection.only_first() {
-        Some(ssk) => push_all(owned, ssk, flags, fin),
-        None => push_scheduled(owned, flags),
-    }
-    connection.set_unsent(owned.queue().has_unsent() || has_tail(connection));
+    let helps = match connection.only_first() {
+        Some(ssk) => {
+            push_all(owned, ssk, flags, fin);
+            false
+        }
+        None => {
+            push_scheduled(owned, flags);
+            // The fast ones may help even if nothing waits.
+            connection.subflows().waits_for_slow()
+        }
+    };
+    connection.set_unsent(owned.queue().has_unsent() || helps);
     worker::arm_timer(owned);
 }
 

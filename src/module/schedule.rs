@@ -22,7 +22,8 @@ use mptcp_proto::scheduler::{
     Path,
     Relief,
     Remedy,
-    Scheduler, //
+    Scheduler,
+    BURST_MAX, //
 };
 use mptcp_proto::seq::DataSeq;
 use mptcp_proto::time::{
@@ -50,20 +51,8 @@ pub(crate) enum Turn {
     },
 }
 
-/// The subflows as the scheduler sees them.
-struct Paths {
-    /// Snapshots; those behind `count` mean nothing.
-    paths: [Path; SUBFLOWS],
-    /// How many there are.
-    count: usize,
-}
-
-impl Paths {
-    /// The snapshots.
-    fn known(&self) -> &[Path] {
-        self.paths.get(..self.count).unwrap_or_default()
-    }
-}
+/// How many subflows hardly any connection exceeds: what describes them is small, and quickly made.
+const FEW: usize = 4;
 
 /// Says what to hand over next, nothing when all that can be sent has been. Subflows whose bits are
 /// set in `refused` get nothing.
@@ -75,19 +64,24 @@ pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     }
     let nxt = owned.queue().nxt();
     let demand = demand(owned, repeats, waiting);
-    let paths = snapshot(owned, refused, repeats == 0, demand.now);
-    match owned.scheduler().choose(paths.known(), &demand) {
-        Choice::Send { index, bytes } => Some(Turn::Send { slot: index, bytes }),
-        Choice::Repeat { index, bytes } => {
-            let path = paths.known().iter().find(|path| path.index == index)?;
-            Some(Turn::Copy {
-                slot: index,
-                bytes,
-                dsn: nxt.retreat(path.behind),
-            })
-        }
-        Choice::Wait => None,
-    }
+    with_paths(
+        owned,
+        refused,
+        repeats == 0,
+        demand.now,
+        |owned, paths| match owned.scheduler().choose(paths, &demand) {
+            Choice::Send { index, bytes } => Some(Turn::Send { slot: index, bytes }),
+            Choice::Repeat { index, bytes } => {
+                let path = paths.iter().find(|path| path.index == index)?;
+                Some(Turn::Copy {
+                    slot: index,
+                    bytes,
+                    dsn: nxt.retreat(path.behind),
+                })
+            }
+            Choice::Wait => None,
+        },
+    )
 }
 
 /// Says which subflow the next `len` bytes that the application writes may go to at once, and how
@@ -100,8 +94,10 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
         return None;
     }
     let demand = demand(owned, 0, len as u64);
-    let paths = snapshot(owned, 0, false, demand.now);
-    match owned.scheduler().choose(paths.known(), &demand) {
+    let choice = with_paths(owned, 0, false, demand.now, |owned, paths| {
+        owned.scheduler().choose(paths, &demand)
+    });
+    match choice {
         Choice::Send { index, bytes } => {
             let ssk = owned.connection().subflows().get(index)?;
             Some((ssk, len.min(bytes as usize)))
@@ -121,20 +117,21 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     if connection.subflows().count() < 2 || demand.in_flight == 0 {
         return None;
     }
-    if demand.window != 0 && demand.buffer_free != 0 {
+    // Data that waits for a congestion window only is not blocked: what is done beside is not worth it.
+    let is_open = demand.window >= demand.waiting.min(u64::from(BURST_MAX));
+    if is_open && (demand.waiting > 0 || demand.buffer_free != 0) {
         return None;
     }
-    let paths = snapshot(owned, refused, false, demand.now);
     let una = owned.data().proto.snd_una();
     let (head, ssk) = head(owned, una)?;
     ssk.lock(true);
     let turn = subflow::of(ssk).and_then(|subflow| {
-        // SAFETY: The connection socket is owned, and the reference ends with this block.
-        let penalty = unsafe { subflow.penalty() };
-        match owned
-            .rescue()
-            .decide(paths.known(), &demand, &head, penalty)
-        {
+        let remedy = with_paths(owned, refused, false, demand.now, |owned, paths| {
+            // SAFETY: The connection socket is owned, and the reference ends with this block.
+            let penalty = unsafe { subflow.penalty() };
+            owned.rescue().decide(paths, &demand, &head, penalty)
+        });
+        match remedy {
             Remedy::Nothing => None,
             Remedy::Reinject {
                 index,
@@ -163,13 +160,14 @@ pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
         return None;
     }
     let demand = demand(owned, 0, 0);
-    let paths = snapshot(owned, refused, false, demand.now);
     let Relief {
         from,
         skip,
         to,
         bytes,
-    } = owned.tail().decide(paths.known(), &demand)?;
+    } = with_paths(owned, refused, false, demand.now, |owned, paths| {
+        owned.tail().decide(paths, &demand)
+    })?;
     let una = owned.data().proto.snd_una();
     let first = owned.tail().not_copied(una);
     let ssk = owned.connection().subflows().get(from)?;
@@ -266,21 +264,39 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(unsafe { bindings::mptcp_shim_now_us() })
 }
 
-/// Describes the subflows that may carry data. `copies` says whether the scheduler may be told how
+/// Asks a question about the subflows that may carry data. `copies` says whether it is to be known how
 /// far each is behind.
-fn snapshot(owned: &mut Owned<'_>, refused: u32, copies: bool, now: Timestamp) -> Paths {
+fn with_paths<R>(
+    owned: &mut Owned<'_>,
+    refused: u32,
+    copies: bool,
+    now: Timestamp,
+    ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
+) -> R {
+    if usize::from(owned.connection().subflows().count()) <= FEW {
+        with_up_to::<FEW, R>(owned, refused, copies, now, ask)
+    } else {
+        with_up_to::<SUBFLOWS, R>(owned, refused, copies, now, ask)
+    }
+}
+
+/// See [`with_paths`]; a subflow that joins meanwhile may be left out.
+fn with_up_to<const N: usize, R>(
+    owned: &mut Owned<'_>,
+    refused: u32,
+    copies: bool,
+    now: Timestamp,
+    ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
+) -> R {
     let connection = owned.connection();
     let copies = copies && owned.duplicates();
     let nxt = owned.queue().nxt();
     let una = owned.data().proto.snd_una();
-    let mut found = Paths {
-        paths: [Path::UNUSABLE; SUBFLOWS],
-        count: 0,
-    };
-    let _guard = rcu::read_lock();
+    let mut paths = [Path::UNUSABLE; N];
+    let mut count = 0;
+    let guard = rcu::read_lock();
     for (slot, ssk) in connection.subflows().iter() {
-        let (Some(subflow), Some(place)) = (subflow::of(ssk), found.paths.get_mut(found.count))
-        else {
+        let (Some(subflow), Some(place)) = (subflow::of(ssk), paths.get_mut(count)) else {
             continue;
         };
         *place = describe(slot, ssk, subflow, now);
@@ -292,9 +308,10 @@ fn snapshot(owned: &mut Owned<'_>, refused: u32, copies: bool, now: Timestamp) -
                 place.behind = nxt.distance_from(from);
             }
         }
-        found.count += 1;
+        count += 1;
     }
-    found
+    drop(guard);
+    ask(owned, paths.get(..count).unwrap_or_default())
 }
 
 /// Describes one subflow.
@@ -320,7 +337,8 @@ fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
     if ack.wrapping_sub(una) <= nxt.wrapping_sub(una) {
         figures.in_flight = figures.in_flight.min(nxt.wrapping_sub(ack));
     }
-    if subflow.is_stale() && !subflow.is_probing() && figures.in_flight + figures.unsent == 0 {
+    let is_done = figures.in_flight == 0 && figures.unsent == 0;
+    if subflow.is_stale() && !subflow.is_probing() && is_done {
         // All has been acknowledged, perhaps while it was being found stale: no ACK will tell.
         subflow.set_stale(false);
     }

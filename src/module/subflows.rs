@@ -156,8 +156,8 @@ impl Subflows {
             let own = u64::from(ssk.sndbuf() as u32);
             let needed = own.saturating_mul(u64::from(longest));
             let needed = needed.checked_div(u64::from(ssk.srtt_us()));
-            sum += needed.unwrap_or(own).max(own);
-            most = ssk.sndbuf_max().max(ssk.sndbuf());
+            sum = sum.saturating_add(needed.unwrap_or(own).max(own));
+            most = most.max(ssk.sndbuf_max()).max(ssk.sndbuf());
         }
         i32::try_from(sum).map_or(most, |sum| sum.min(most))
     }
