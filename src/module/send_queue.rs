@@ -116,11 +116,6 @@ impl SendQueue {
         self.nxt = self.nxt.advance(bytes);
     }
 
-    /// Notes that the last `bytes` bytes of those have been taken back, to be handed over again.
-    pub(crate) fn retreat(&mut self, bytes: u64) {
-        self.nxt = self.nxt.retreat(bytes);
-    }
-
     /// Makes sure that `append` has room for `count` more chunks.
     ///
     /// # Errors

@@ -83,13 +83,6 @@ impl TransmitMap {
             .is_none_or(|last| last.end_ssn() == ssn && last.end_dsn() == dsn)
     }
 
-    /// Whether the bytes from `ssn` to the last one are one run of data that ends at `end`.
-    pub(crate) fn ends_with(&self, ssn: SubflowSeq, end: DataSeq) -> bool {
-        self.assigned
-            .last()
-            .is_some_and(|last| last.ssn().at_or_before(ssn) && last.end_dsn() == end)
-    }
-
     /// The first byte whose data is not known to have arrived.
     pub(crate) fn first(&self) -> Option<SubflowSeq> {
         self.assigned.first().map(Mapping::ssn)
