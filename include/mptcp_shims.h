@@ -132,6 +132,7 @@ bool mptcp_shim_tcp_has_signature(const struct sock *sk);
 void mptcp_shim_forget_rx_dst(struct sock *sk);
 u32 mptcp_shim_tcp_rto_us(const struct sock *sk);
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
+int mptcp_shim_sysctl_wmem_max(const struct sock *sk);
 bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);
 void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca);
 void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk);
@@ -150,7 +151,6 @@ struct mptcp_path {
 	bool app_limited;
 };
 void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path);
-int mptcp_shim_sndbuf_max(const struct sock *sk);
 u64 mptcp_shim_now_us(void);
 u32 mptcp_shim_patience_us(const struct sock *sk);
 bool mptcp_shim_is_silent(const struct sock *sk);

@@ -8,6 +8,7 @@
 //! C counterpart: `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::connection::Connection;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -52,15 +53,17 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     let connection = owned.connection();
     connection.take_events(event::PUSH);
     let fin = connection.has_fallen_back() && connection.data_fin().is_some();
-    let several = connection.only_first().is_none();
-    if owned.queue().has_unsent()
-        || fin
-        || several && (owned.duplicates() || connection.subflows().waits_for_slow())
-    {
+    if owned.queue().has_unsent() || fin || owned.duplicates() || may_relieve(connection) {
         push_waiting(owned, flags, fin);
     } else {
         connection.set_unsent(false);
     }
+}
+
+/// Whether a fast subflow may help a slow one even if nothing waits.
+#[inline]
+fn may_relieve(connection: &Connection) -> bool {
+    connection.only_first().is_none() && connection.subflows().waits_for_slow()
 }
 
 /// See [`push`]; `fin` is to follow.
@@ -71,18 +74,11 @@ fn push_waiting(owned: &mut Owned<'_>, flags: u32, fin: bool) {
         connection.set_unsent(owned.queue().has_unsent());
         return;
     }
-    let helps = match connection.only_first() {
-        Some(ssk) => {
-            push_all(owned, ssk, flags, fin);
-            false
-        }
-        None => {
-            push_scheduled(owned, flags);
-            // The fast ones may help even if nothing waits.
-            connection.subflows().waits_for_slow()
-        }
-    };
-    connection.set_unsent(owned.queue().has_unsent() || helps);
+    match connection.only_first() {
+        Some(ssk) => push_all(owned, ssk, flags, fin),
+        None => push_scheduled(owned, flags),
+    }
+    connection.set_unsent(owned.queue().has_unsent() || may_relieve(connection));
     worker::arm_timer(owned);
 }
 

@@ -135,7 +135,7 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
         for mapping in map.assigned_from(from) {
             let (start, end) = (mapping.dsn(), mapping.end_dsn());
             if end.after(una) && !end.after(nxt) {
-                let start = if start.before(una) { una } else { start };
+                let start = start.later(una);
                 owned.queue().repeats().add(Range { start, end });
                 connection.set_reinjected();
             }
@@ -158,12 +158,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     let end = if delivered {
         nxt
     } else if several && connection.progress().stalls() > 2 {
-        let burst = una.advance(u64::from(BURST_MAX));
-        if burst.before(nxt) {
-            burst
-        } else {
-            nxt
-        }
+        una.advance(u64::from(BURST_MAX)).earlier(nxt)
     } else {
         return;
     };

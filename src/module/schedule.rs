@@ -64,12 +64,8 @@ pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     }
     let nxt = owned.queue().nxt();
     let demand = demand(owned, repeats, waiting);
-    with_paths(
-        owned,
-        refused,
-        repeats == 0,
-        demand.now,
-        |owned, paths| match owned.scheduler().choose(paths, &demand) {
+    with_paths(owned, refused, demand.now, |owned, paths| {
+        match owned.scheduler().choose(paths, &demand) {
             Choice::Send { index, bytes } => Some(Turn::Send { slot: index, bytes }),
             Choice::Repeat { index, bytes } => {
                 let path = paths.iter().find(|path| path.index == index)?;
@@ -80,8 +76,8 @@ pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
                 })
             }
             Choice::Wait => None,
-        },
-    )
+        }
+    })
 }
 
 /// Says which subflow the next `len` bytes that the application writes may go to at once, and how
@@ -94,7 +90,7 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
         return None;
     }
     let demand = demand(owned, 0, len as u64);
-    let choice = with_paths(owned, 0, false, demand.now, |owned, paths| {
+    let choice = with_paths(owned, 0, demand.now, |owned, paths| {
         owned.scheduler().choose(paths, &demand)
     });
     match choice {
@@ -126,7 +122,7 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     let (head, ssk) = head(owned, una)?;
     ssk.lock(true);
     let turn = subflow::of(ssk).and_then(|subflow| {
-        let remedy = with_paths(owned, refused, false, demand.now, |owned, paths| {
+        let remedy = with_paths(owned, refused, demand.now, |owned, paths| {
             // SAFETY: The connection socket is owned, and the reference ends with this block.
             let penalty = unsafe { subflow.penalty() };
             owned.rescue().decide(paths, &demand, &head, penalty)
@@ -165,7 +161,7 @@ pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
         skip,
         to,
         bytes,
-    } = with_paths(owned, refused, false, demand.now, |owned, paths| {
+    } = with_paths(owned, refused, demand.now, |owned, paths| {
         owned.tail().decide(paths, &demand)
     })?;
     let una = owned.data().proto.snd_una();
@@ -179,10 +175,7 @@ pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
         let map = unsafe { subflow.transmit() };
         let mut mappings = map.assigned_from(oldest);
         let mapping = mappings.find(|mapping| mapping.end_dsn().after(first))?;
-        let start = match mapping.dsn() {
-            dsn if dsn.before(first) => first,
-            dsn => dsn,
-        };
+        let start = mapping.dsn().later(first);
         Some((start, mapping.end_dsn().distance_from(start)))
     });
     ssk.release();
@@ -264,19 +257,17 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(unsafe { bindings::mptcp_shim_now_us() })
 }
 
-/// Asks a question about the subflows that may carry data. `copies` says whether it is to be known how
-/// far each is behind.
+/// Asks a question about the subflows that may carry data.
 fn with_paths<R>(
     owned: &mut Owned<'_>,
     refused: u32,
-    copies: bool,
     now: Timestamp,
     ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
 ) -> R {
     if usize::from(owned.connection().subflows().count()) <= FEW {
-        with_up_to::<FEW, R>(owned, refused, copies, now, ask)
+        with_up_to::<FEW, R>(owned, refused, now, ask)
     } else {
-        with_up_to::<SUBFLOWS, R>(owned, refused, copies, now, ask)
+        with_up_to::<SUBFLOWS, R>(owned, refused, now, ask)
     }
 }
 
@@ -284,12 +275,12 @@ fn with_paths<R>(
 fn with_up_to<const N: usize, R>(
     owned: &mut Owned<'_>,
     refused: u32,
-    copies: bool,
     now: Timestamp,
     ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
 ) -> R {
     let connection = owned.connection();
-    let copies = copies && owned.duplicates();
+    // Who repeats what was lost does not ask how far each is behind.
+    let copies = owned.duplicates() && owned.queue().repeats().is_empty();
     let nxt = owned.queue().nxt();
     let una = owned.data().proto.snd_una();
     let mut paths = [Path::UNUSABLE; N];
@@ -302,8 +293,7 @@ fn with_up_to<const N: usize, R>(
         *place = describe(slot, ssk, subflow, now);
         place.usable &= refused & (1 << slot) == 0;
         if copies {
-            let copied = subflow.copied();
-            let from = if copied.before(una) { una } else { copied };
+            let from = subflow.copied().later(una);
             if from.before(nxt) {
                 place.behind = nxt.distance_from(from);
             }

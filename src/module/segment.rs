@@ -148,9 +148,9 @@ pub(crate) fn on_segment(
     }
     // What waits goes to whichever subflow has room, also if the oldest data is on another one: then no
     // Data ACK asks for more.
-    let several = connection.has_unsent() && connection.only_first().is_none();
-    let pushes = several && events & (event::ACKED | event::ROOM) == 0 && makes_room();
-    if several {
+    let waits = connection.has_unsent() && connection.only_first().is_none();
+    let pushes = waits && events & (event::ACKED | event::ROOM) == 0 && makes_room();
+    if waits {
         subflow.set_peer_ack(header.ack_seq);
     }
     // TCP answers a segment with data or FIN by itself.
@@ -288,11 +288,7 @@ fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
     // The position in the stream counts, not what is new since TCP's `snd_una`: TCP may still have
     // the ACKs before this one in its backlog. The FIN's number lies behind all data.
     let ack = data.sent.dsn_of(subflow.local_ssn(header.ack_seq));
-    let ack = if ack.after(data.proto.snd_nxt()) {
-        data.proto.snd_nxt()
-    } else {
-        ack
-    };
+    let ack = ack.earlier(data.proto.snd_nxt());
     let window = u32::from(header.window) << ssk.snd_wscale();
     let events = on_data_ack(&mut data, ack, window);
     if events != 0 {

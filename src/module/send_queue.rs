@@ -201,7 +201,7 @@ impl SendQueue {
     ///
     /// A DATA_FIN, which `una` may have passed too, has no byte here.
     pub(crate) fn free_acked(&mut self, una: DataSeq) -> u32 {
-        let una = if una.after(self.end) { self.end } else { una };
+        let una = una.earlier(self.end);
         let mut freed = 0u32;
         while let Some(chunk) = self.chunks.get_mut(self.first) {
             if una.at_or_before(chunk.dsn) {
@@ -230,9 +230,7 @@ impl SendQueue {
         if self.cursor > self.chunks.len() {
             self.cursor = self.first;
         }
-        if self.nxt.before(una) {
-            self.nxt = una;
-        }
+        self.nxt = self.nxt.later(una);
         if !self.repeats.is_empty() {
             self.repeats.prune(una);
         }

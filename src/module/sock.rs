@@ -548,7 +548,7 @@ impl Sock {
     /// How large TCP lets a send buffer grow by itself, in bytes.
     pub(crate) fn sndbuf_max(self) -> i32 {
         // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_sndbuf_max(self.as_ptr()) }
+        unsafe { bindings::mptcp_shim_sysctl_wmem_max(self.as_ptr()) }
     }
 
     /// Keeps TCP, which repeats something, from waiting long before it tries again.

@@ -154,7 +154,7 @@ pub(crate) struct Subflow {
     reset: AtomicU32,
     /// Why the peer has reset it, plus one; 0 when it has not said.
     peer_reset: AtomicU32,
-    /// The latest acknowledgement number that made room while data waited.
+    /// The last acknowledgement number that came while data waited.
     peer_ack: AtomicU32,
     /// The handshake; under the subflow's ownership.
     handshake: UnsafeCell<Handshake>,
@@ -386,7 +386,7 @@ impl Subflow {
         self.copied.store(dsn.get(), Ordering::Relaxed);
     }
 
-    /// The latest acknowledgement number that made room while data waited; TCP may not have seen it yet.
+    /// The last acknowledgement number that came while data waited; TCP may not have seen it yet.
     #[inline]
     pub(crate) fn peer_ack(&self) -> u32 {
         self.peer_ack.load(Ordering::Relaxed)

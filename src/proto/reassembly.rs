@@ -327,12 +327,8 @@ where
 #[inline]
 fn joined(a: Range, b: Range) -> Range {
     Range {
-        start: if b.start.before(a.start) {
-            b.start
-        } else {
-            a.start
-        },
-        end: if b.end.after(a.end) { b.end } else { a.end },
+        start: a.start.earlier(b.start),
+        end: a.end.later(b.end),
     }
 }
 

@@ -107,11 +107,7 @@ impl Repeats {
         let rest = self.ranges.iter().flatten();
         let rest = rest.filter(|range| range.end.after(una));
         for (place, range) in kept.iter_mut().zip(rest) {
-            let start = if range.start.before(una) {
-                una
-            } else {
-                range.start
-            };
+            let start = range.start.later(una);
             *place = Some(Range { start, ..*range });
         }
         self.ranges = kept;
@@ -181,9 +177,7 @@ fn join_first(all: &mut [Option<Range>], wanted: u64) {
         if let Some(next) = behind.first_mut() {
             if gap(one, next) == Some(wanted) {
                 if let (Some(one), Some(next)) = (one.as_mut(), next.take()) {
-                    if next.end.after(one.end) {
-                        one.end = next.end;
-                    }
+                    one.end = one.end.later(next.end);
                 }
                 return;
             }

@@ -101,6 +101,28 @@ impl DataSeq {
         self.0 == other.0 || self.after(other)
     }
 
+    /// Returns the later of the two.
+    #[inline]
+    #[must_use]
+    pub const fn later(self, other: Self) -> Self {
+        if other.after(self) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// Returns the earlier of the two.
+    #[inline]
+    #[must_use]
+    pub const fn earlier(self, other: Self) -> Self {
+        if other.before(self) {
+            other
+        } else {
+            self
+        }
+    }
+
     /// Returns how many bytes lie from `earlier` up to `self`, modulo 2^64.
     ///
     /// The result is a plain distance only if `earlier.at_or_before(self)`.
@@ -229,6 +251,8 @@ mod tests {
         assert_eq!(last.advance(1), first);
         assert_eq!(first.retreat(1), last);
         assert_eq!(first.distance_from(last), 1);
+        assert_eq!((first.later(last), last.later(first)), (first, first));
+        assert_eq!((first.earlier(last), last.earlier(first)), (last, last));
 
         let last = SubflowSeq::new(u32::MAX);
         let first = SubflowSeq::new(0);

@@ -165,11 +165,6 @@ void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path)
 	path->app_limited = tp->rate_app_limited;
 }
 
-int mptcp_shim_sndbuf_max(const struct sock *sk)
-{
-	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[2]);
-}
-
 u64 mptcp_shim_now_us(void)
 {
 	return div_u64(ktime_get_ns(), NSEC_PER_USEC);
@@ -262,6 +257,11 @@ u32 mptcp_shim_silence_due_us(const struct sock *sk)
 			      tcp_jiffies32 - READ_ONCE(tp->lsndtime));
 
 	return jiffies_to_usecs(quiet < patience ? patience - quiet : 1);
+}
+
+int mptcp_shim_sysctl_wmem_max(const struct sock *sk)
+{
+	return READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_wmem[2]);
 }
 
 u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk)

@@ -139,7 +139,7 @@ impl Rescue {
             .filter(|path| path.index != slow.index && path.room() > 0)
             .filter(|path| is_blocked(path, demand))
             .map(|path| (path, path.round_trip(path.segment())))
-            .filter(|(path, trip)| trip.saturating_add(path.rttvar.max(slow.rttvar)) < left)
+            .filter(|(path, trip)| trip.saturating_add(path.deviation_beside(slow)) < left)
             .min_by_key(|(_, trip)| *trip);
         let Some((fast, _)) = fast else {
             return Remedy::Nothing;

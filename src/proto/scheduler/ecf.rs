@@ -50,7 +50,7 @@ impl Ecf {
 
     /// Tells whether to wait for the fastest path, and remembers it.
     fn holds_back(&mut self, fast: &Path, slow: &Path, demand: &Demand) -> bool {
-        let deviation = fast.rttvar.max(slow.rttvar).as_micros();
+        let deviation = fast.deviation_beside(slow).as_micros();
         let (fast_rtt, slow_rtt) = (
             fast.smoothed_rtt().as_micros(),
             slow.smoothed_rtt().as_micros(),

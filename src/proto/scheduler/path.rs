@@ -256,6 +256,13 @@ impl Path {
         Duration::from_micros(micros.unwrap_or(u64::MAX))
     }
 
+    /// Returns by how much a comparison of the round-trip times of two paths may be wrong.
+    #[inline]
+    #[must_use]
+    pub fn deviation_beside(&self, other: &Self) -> Duration {
+        self.rttvar.max(other.rttvar)
+    }
+
     /// Returns half of the round-trip time: what an ACK takes at most.
     #[inline]
     #[must_use]

@@ -24,7 +24,6 @@ use super::{
     BURST_MAX, //
 };
 use crate::seq::DataSeq;
-use crate::time::Duration;
 
 /// Data to be carried by another path as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +62,7 @@ impl Tail {
     #[inline]
     #[must_use]
     pub fn not_copied(&self, dsn: DataSeq) -> DataSeq {
-        self.copied.filter(|end| end.after(dsn)).unwrap_or(dsn)
+        self.copied.map_or(dsn, |end| end.later(dsn))
     }
 
     /// Notes that what is before `end` has been copied.
@@ -85,7 +84,7 @@ impl Tail {
             .filter(|path| self.copies || path.queued() == 0);
         let fast = idle.min_by_key(|path| path.round_trip(path.segment()))?;
         let arrival = fast.round_trip(fast.segment());
-        let skip = slow.carried_in(arrival.saturating_add(deviation(fast, slow)));
+        let skip = slow.carried_in(arrival.saturating_add(fast.deviation_beside(slow)));
         if skip >= u64::from(slow.queued()) {
             return None;
         }
@@ -97,12 +96,6 @@ impl Tail {
             bytes: fast.room().min(BURST_MAX),
         })
     }
-}
-
-/// Returns by how much what is known of the two paths may be wrong.
-#[inline]
-fn deviation(one: &Path, other: &Path) -> Duration {
-    one.rttvar.max(other.rttvar)
 }
 
 #[cfg(test)]
