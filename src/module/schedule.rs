@@ -153,6 +153,7 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
 /// Says what a fast subflow is to copy of what a slow one still has on its way, as nothing waits.
 pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
     if owned.queue().has_unsent() || owned.duplicates() {
+        owned.tail().on_waiting();
         return None;
     }
     let demand = demand(owned, 0, 0);

@@ -71,10 +71,16 @@ impl Tail {
         self.copied = Some(end);
     }
 
+    /// Notes that data waits: the end is not here, and a fast path has to be idle again before it helps.
+    #[inline]
+    pub fn on_waiting(&mut self) {
+        self.copies = false;
+    }
+
     /// Decides what to do when the scheduler has nothing more to say.
     pub fn decide(&mut self, paths: &[Path], demand: &Demand) -> Option<Relief> {
         if demand.waiting > 0 || demand.in_flight == 0 {
-            self.copies = false;
+            self.on_waiting();
             return None;
         }
         let busy = paths.iter().filter(|path| !path.stale && path.queued() > 0);
