@@ -261,10 +261,11 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     let msk = connection.msk();
     let data = owned.data();
     // A DATA_FIN takes a data sequence number, but the FIN will carry it again.
+    let needs_fin = data.proto.data_fin_to_send().is_some();
     let outstanding = data
         .proto
         .outstanding()
-        .saturating_sub(u64::from(data.proto.data_fin_to_send().is_some()));
+        .saturating_sub(u64::from(needs_fin));
     drop(data);
     let over = msk.state() == bindings::TCP_CLOSE || connection.subflows().count() == 0;
     if !over && outstanding != 0 {
@@ -278,12 +279,16 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     let is_stale = |ssk| subflow::of(ssk).is_some_and(Subflow::is_stale);
     let mut subflows = connection.subflows().iter();
     let others_end_it = subflows.any(|(_, ssk)| !is_stale(ssk));
+    let several = connection.subflows().count() > 1;
     remove_all(owned, removed, |ssk| {
         if others_end_it && is_stale(ssk) {
             if let Some(subflow) = subflow::of(ssk) {
                 subflow.set_reset_option(ResetOption::Tcprst(STALE));
             }
             ssk.reset_on_close();
+        }
+        if several && !needs_fin {
+            ssk.limit_orphan();
         }
         // SAFETY: A live, owned socket. A peer that has not finished needs our Data ACK of its
         // DATA_FIN, which TCP's time-wait socket cannot give: FIN-WAIT-2 keeps the whole socket.

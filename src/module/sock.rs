@@ -561,6 +561,16 @@ impl Sock {
         unsafe { bindings::mptcp_shim_limit_backoff(self.as_ptr()) }
     }
 
+    /// Keeps TCP, which is to end with a FIN, from repeating it for long.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn limit_orphan(self) {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_limit_orphan(self.as_ptr()) }
+    }
+
     /// Whether segments are in flight.
     pub(crate) fn waits_for_ack(self) -> bool {
         read!((*self.tcp()).packets_out) != 0

@@ -221,6 +221,17 @@ void mptcp_shim_limit_backoff(struct sock *sk)
 }
 
 /*
+ * For a subflow that ends and has only its FIN to deliver, which nobody needs any more: TCP gives a
+ * path that does not answer up after seconds, not after a minute or two. The socket is owned.
+ */
+void mptcp_shim_limit_orphan(struct sock *sk)
+{
+	const u32 most = max(__tcp_set_rto(tcp_sk(sk)), (u32)HZ);
+
+	WRITE_ONCE(inet_csk(sk)->icsk_rto_max, min(inet_csk(sk)->icsk_rto_max, most));
+}
+
+/*
  * The round-trip time and four times its deviation, as for TCP's timeout, but without the 200 ms that
  * TCP adds at least, because it has nothing better to do than to wait.
  */
