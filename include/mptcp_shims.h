@@ -159,6 +159,7 @@ u64 mptcp_shim_oldest_sent_us(const struct sock *sk);
 void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd);
 void mptcp_shim_leave_room(struct sock *sk, u16 space);
 void mptcp_shim_end_packet(struct sock *sk);
+u32 mptcp_shim_take_back(struct sock *sk);
 void mptcp_shim_limit_backoff(struct sock *sk);
 void mptcp_shim_limit_orphan(struct sock *sk);
 struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb, int family);

@@ -130,6 +130,36 @@ fn push_scheduled(owned: &mut Owned<'_>, flags: u32) {
     }
 }
 
+/// Takes back what the subflows have not sent yet: another one can share it now.
+///
+/// A single subflow is given all that it has memory for, which may be what it sends in seconds.
+pub(crate) fn take_back(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    if connection.has_fallen_back() {
+        return;
+    }
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        if let Some(subflow) = subflow::of(ssk) {
+            let nxt = owned.queue().nxt();
+            let unsent = subflow.local_ssn(ssk.snd_nxt());
+            // SAFETY: The subflow is owned; the map is not used across the call below, which only
+            // takes an owned TCP socket.
+            unsafe {
+                if subflow.transmit().ends_with(unsent, nxt) {
+                    let bytes = bindings::mptcp_shim_take_back(ssk.as_ptr());
+                    subflow
+                        .transmit()
+                        .unassign(subflow.local_ssn(ssk.write_seq()));
+                    owned.queue().retreat(u64::from(bytes));
+                    subflow.set_copied(owned.queue().nxt());
+                }
+            }
+        }
+        ssk.release();
+    }
+}
+
 /// Hands up to `most` bytes of `source` to a subflow; returns how many it has taken of how many.
 ///
 /// # Locking

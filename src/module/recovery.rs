@@ -10,6 +10,7 @@ use crate::close::end_broken;
 use crate::config;
 use crate::locks::Owned;
 use crate::paths;
+use crate::push;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
@@ -72,9 +73,11 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
     }
 }
 
-/// A further subflow can carry data: a connection that had none goes on.
+/// A further subflow can carry data: it gets its share of what was not sent yet, and a connection that
+/// had none goes on.
 pub(crate) fn on_joined(owned: &mut Owned<'_>) {
     let connection = owned.connection();
+    push::take_back(owned);
     // SAFETY: The timer was set up when the socket became a connection's.
     unsafe { bindings::mptcp_shim_stop_timer(connection.msk().as_ptr()) };
     worker::arm_timer(owned);

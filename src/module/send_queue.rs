@@ -116,6 +116,12 @@ impl SendQueue {
         self.nxt = self.nxt.advance(bytes);
     }
 
+    /// Notes that the last `bytes` bytes of those have been taken back, to be handed over again. Some may
+    /// have been acknowledged, because another subflow had a copy.
+    pub(crate) fn retreat(&mut self, bytes: u64) {
+        self.nxt = self.nxt.retreat(bytes).later(self.una());
+    }
+
     /// Makes sure that `append` has room for `count` more chunks.
     ///
     /// # Errors

@@ -83,6 +83,13 @@ impl TransmitMap {
             .is_none_or(|last| last.end_ssn() == ssn && last.end_dsn() == dsn)
     }
 
+    /// Whether the bytes from `ssn` to the last one are one run of data that ends at `end`.
+    pub(crate) fn ends_with(&self, ssn: SubflowSeq, end: DataSeq) -> bool {
+        self.assigned
+            .last()
+            .is_some_and(|last| last.ssn().at_or_before(ssn) && last.end_dsn() == end)
+    }
+
     /// The first byte whose data is not known to have arrived.
     pub(crate) fn first(&self) -> Option<SubflowSeq> {
         self.assigned.first().map(Mapping::ssn)
@@ -101,9 +108,11 @@ impl TransmitMap {
         })
     }
 
-    /// Takes back what was assigned from `ssn` on: the bytes were not handed over.
+    /// Takes back what was assigned from `ssn` on: the bytes were not handed over, or they were taken
+    /// back. TCP may have tried to send some of them, and failed.
     pub(crate) fn unassign(&mut self, ssn: SubflowSeq) {
         self.assigned.truncate(ssn);
+        self.declared.truncate(ssn);
     }
 
     /// The mapping to put on a segment of `len` bytes from `ssn` on.

@@ -48,6 +48,7 @@ pub use declared::{
 pub use signal::Signal;
 pub use table::Table;
 
+use crate::ring::Ring;
 use crate::seq::{
     DataSeq,
     SubflowSeq, //
@@ -183,6 +184,23 @@ impl Mapping {
     #[inline]
     fn continued_by(self, next: Self) -> bool {
         self.end_ssn() == next.ssn && self.end_dsn() == next.dsn
+    }
+}
+
+/// Forgets the bytes from `from` on of mappings that do not overlap and are in order.
+fn truncate<S>(ring: &mut Ring<S, Mapping>, from: SubflowSeq)
+where
+    S: AsRef<[Mapping]> + AsMut<[Mapping]>,
+{
+    while let Some(last) = ring.last() {
+        if last.end_ssn().at_or_before(from) {
+            return;
+        }
+        if last.ssn().before(from) {
+            ring.set_last(last.take(from.distance_from(last.ssn())));
+            return;
+        }
+        ring.pop_last();
     }
 }
 

@@ -209,6 +209,28 @@ void mptcp_shim_end_packet(struct sock *sk)
 }
 
 /*
+ * Takes back the packets that were never sent; returns their bytes. Only while data may follow: a FIN,
+ * or urgent data, has its place in the stream. The socket is owned.
+ */
+u32 mptcp_shim_take_back(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	const u32 unsent = tp->write_seq - tp->snd_nxt;
+	struct sk_buff *skb;
+
+	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) || tp->snd_up != tp->snd_una)
+		return 0;
+	while ((skb = tcp_write_queue_tail(sk))) {
+		tcp_unlink_write_queue(skb, sk);
+		tcp_wmem_free_skb(sk, skb);
+	}
+	WRITE_ONCE(tp->write_seq, tp->snd_nxt);
+	if (after(tp->pushed_seq, tp->snd_nxt))
+		tp->pushed_seq = tp->snd_nxt;
+	return unsent;
+}
+
+/*
  * Where others carry the data, a subflow that does not get through tries again about every second, so
  * that its return is noticed, but no earlier than its answer can come. Called when TCP repeats
  * something; it doubles the timeout afterwards. The socket is owned.

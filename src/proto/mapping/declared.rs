@@ -3,6 +3,7 @@
 //! The memory of which mappings were put on the wire, for retransmissions to repeat them.
 
 use super::{
+    truncate,
     Mapping,
     SPAN_MAX,
     WIRE_LEN_MAX, //
@@ -147,6 +148,12 @@ where
         }
     }
 
+    /// Forgets what was declared from `from` on: those bytes never left this host, and others take their
+    /// place.
+    pub fn truncate(&mut self, from: SubflowSeq) {
+        truncate(&mut self.ring, from);
+    }
+
     /// Makes the last two declarations one, to make room, and returns it.
     ///
     /// The price is that a retransmission of these bytes declares the union. `None` if there are
@@ -258,6 +265,23 @@ mod tests {
         assert_eq!(declared.len(), 2);
         assert_eq!(declared.merge_last(), Some(mapping(30_000, 30_000, 60_000)));
         assert_eq!(declared.merge_last(), None);
+    }
+
+    #[test]
+    fn bytes_that_never_left_are_declared_anew() {
+        let mut declared = Declared::new([Mapping::EMPTY; 4]);
+        assert_eq!(declared.declare(mapping(0, 500, 100)), Ok(()));
+        assert_eq!(declared.declare(mapping(100, 600, 100)), Ok(()));
+        assert_eq!(declared.declare(mapping(200, 700, 100)), Ok(()));
+        declared.truncate(SubflowSeq::new(300));
+        assert_eq!(declared.len(), 3);
+        declared.truncate(SubflowSeq::new(150));
+        assert_eq!(declared.end(), Some(SubflowSeq::new(150)));
+        assert_eq!(covering(&declared, 120, 30), Some(mapping(100, 600, 50)));
+        assert_eq!(declared.declare(mapping(150, 900, 100)), Ok(()));
+        assert_eq!(covering(&declared, 160, 10), Some(mapping(150, 900, 100)));
+        declared.truncate(SubflowSeq::new(0));
+        assert!(declared.is_empty());
     }
 
     #[test]

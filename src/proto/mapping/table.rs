@@ -3,6 +3,7 @@
 //! The table that answers which data sequence number a byte of a subflow has.
 
 use super::{
+    truncate,
     InsertError,
     Inserted,
     Mapping,
@@ -227,17 +228,7 @@ where
 
     /// Forgets all bytes from `from` on.
     pub fn truncate(&mut self, from: SubflowSeq) {
-        while let Some(last) = self.ring.last() {
-            if last.end_ssn().at_or_before(from) {
-                return;
-            }
-            if last.ssn().before(from) {
-                self.ring
-                    .set_last(last.take(from.distance_from(last.ssn())));
-                return;
-            }
-            self.ring.pop_last();
-        }
+        truncate(&mut self.ring, from);
     }
 
     /// Moves the entries into other storage and returns the old one.
