@@ -133,12 +133,12 @@ while [ $round -le "$rounds" ]; do
 	links '' ''
 	measure paths-cpu-2 bulk 0 nothing 0 250
 	links 'rate 20mbit delay 20ms limit 150' 'rate 20mbit delay 20ms limit 150'
-	measure paths-2x20 bulk 0 nothing 0 8000
+	measure paths-2x20 bulk 0 nothing 0 20000
 	links 'rate 100mbit delay 5ms limit 150' 'rate 100mbit delay 5ms limit 150'
-	measure paths-2x100 bulk 0 nothing 0 2000
+	measure paths-2x100 bulk 0 nothing 0 5000
 	link='rate 100mbit delay 5ms limit 150'
 	links "$link" "$link" "$link" "$link"
-	measure paths-4x100 bulk 0 nothing 0 2000
+	measure paths-4x100 bulk 0 nothing 0 5000
 	links 'rate 8mbit delay 10ms limit 60' 'rate 2mbit delay 75ms limit 345'
 	for size in 50 100 200 400 600 1000 2000 0; do
 		measure paths-wifi-cell-$size bulk $((size * 1000)) nothing 0 10000

@@ -24,10 +24,8 @@ use crate::subflow::{
 };
 use core::ptr::addr_of_mut;
 use kernel::prelude::*;
+use mptcp_proto::options::brevity::Form;
 use mptcp_proto::path_manager::SubflowId;
-
-/// Bytes that MPTCP options take on every data segment: the longest DSS.
-const OPTION_SPACE: u16 = 28;
 
 /// The upper layer protocol that marks a subflow.
 static mut ULP: bindings::tcp_ulp_ops = {
@@ -154,13 +152,13 @@ fn attach<'a>(
 /// `ssk` is owned.
 pub(crate) fn begin(ssk: Sock, subflow: &Subflow, local_isn: u32, peer_isn: u32) {
     subflow.set_isns(local_isn, peer_isn);
+    ssk.leave_room(0, Form::Whole.space());
     // SAFETY: The socket is owned; its fields are changed as their users expect.
     unsafe {
         let raw = ssk.as_ptr();
         if !net::sees_incoming(ssk) {
             bindings::mptcp_shim_forget_rx_dst(raw);
         }
-        bindings::mptcp_shim_leave_room(raw, OPTION_SPACE);
         // What limits the peer is the connection's window, not the subflow's.
         let limit = bindings::mptcp_shim_sysctl_rmem_max(raw);
         if (*raw).sk_rcvbuf < limit as i32 {

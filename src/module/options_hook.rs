@@ -6,8 +6,10 @@
 
 use crate::af_ops;
 use crate::connection::Connection;
+use crate::event;
 use crate::handshake;
 use crate::join;
+use crate::schedule::now;
 use crate::skb::{
     Header,
     Skb,
@@ -25,6 +27,7 @@ use crate::subflow::{
 };
 use mptcp_proto::handshake::Carrier;
 use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::brevity::Form;
 use mptcp_proto::options::dss::{
     dss_checksum,
     DsnField, //
@@ -74,7 +77,7 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
     if connection.has_fallen_back() {
         // Without options the window is still the connection's: the subflow's own buffer is empty.
         if header.flags & RST == 0 {
-            announce_window(ssk, connection, packet);
+            announce_window(ssk, connection, packet, true);
         }
         return;
     }
@@ -84,11 +87,14 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         }
         return;
     }
-    announce_window(ssk, connection, packet);
-    if header.payload == 0 && add_signal(ssk, subflow, packet) == Room::None {
+    if header.payload > 0 {
+        on_data(ssk, connection, subflow, &header, packet);
         return;
     }
-    on_established(ssk, connection, subflow, &header, packet);
+    announce_window(ssk, connection, packet, true);
+    if add_signal(ssk, subflow, packet) == Room::Dss {
+        on_ack(ssk, connection, subflow, &header, packet);
+    }
 }
 
 /// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
@@ -163,47 +169,115 @@ fn on_timeout(ssk: Sock, connection: &Connection, subflow: &Subflow) {
     if subflow.set_stale(true) {
         connection.on_subflow_stale(true);
     }
+    let end = subflow.local_ssn(ssk.write_seq());
+    // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
+    let brevity = unsafe { subflow.brevity() };
+    if let Some(before) = brevity.on_timeout(end) {
+        ssk.leave_room(before.space(), brevity.form().space());
+    }
 }
 
-/// A segment of an established subflow: MP_CAPABLE until the peer has it, DSS from then on.
+/// A segment of an established subflow without data: MP_CAPABLE until the peer has it, DSS from then on.
 #[inline]
-fn on_established(
-    ssk: Sock,
-    connection: &Connection,
-    subflow: &Subflow,
-    header: &Header,
-    packet: Skb,
-) {
-    let mapping = if header.payload > 0 {
-        if ssk.retransmits() > 0 {
-            on_timeout(ssk, connection, subflow);
-        }
-        let ssn = subflow.local_ssn(header.seq);
-        let una = subflow.local_ssn(ssk.snd_una());
-        // SAFETY: The subflow is owned while it transmits, and the reference ends here.
-        unsafe { subflow.transmit() }.declare(ssn, header.payload, una)
-    } else {
-        None
-    };
-    if !subflow.is_proven() && open(ssk, subflow, header, mapping, packet) {
-        return;
-    }
-    let data_ack = Some(DsnField::long(connection.rcv_nxt()));
-    if header.payload > 0 {
-        let mapping = mapping.map(|mapping| dss_mapping(connection, mapping, header, packet));
-        let dss = Dss {
-            data_fin: false,
-            data_ack,
-            mapping,
-        };
-        packet.add_option(ssk, &MptcpOption::Dss(dss));
+fn on_ack(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Header, packet: Skb) {
+    if !subflow.is_proven() && open(ssk, subflow, header, None, packet) {
         return;
     }
     let fin = connection.data_fin();
     let dss = Dss {
         data_fin: fin.is_some(),
-        data_ack,
+        data_ack: Some(DsnField::long(connection.rcv_nxt())),
         mapping: fin.map(|fin| fin_mapping(connection, fin)),
+    };
+    packet.add_option(ssk, &MptcpOption::Dss(dss));
+}
+
+/// A segment of an established subflow with data: MP_CAPABLE until the peer has it, DSS from then on.
+#[inline]
+fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Header, packet: Skb) {
+    if ssk.retransmits() > 0 {
+        on_timeout(ssk, connection, subflow);
+    }
+    let ssn = subflow.local_ssn(header.seq);
+    let una = subflow.local_ssn(ssk.snd_una());
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
+    if !subflow.is_proven() {
+        announce_window(ssk, connection, packet, true);
+        if open(ssk, subflow, header, mapping, packet) {
+            return;
+        }
+        add_mapping(ssk, connection, Form::Whole, mapping, header, packet);
+        return;
+    }
+    let dsn = mapping.map(Mapping::dsn);
+    let form = form_of(ssk, connection, subflow, (ssn, dsn), packet);
+    announce_window(ssk, connection, packet, form == Form::Whole);
+    add_mapping(ssk, connection, form, mapping, header, packet);
+}
+
+/// Chooses the form of the DSS of a segment with data from `start` on, and makes TCP leave room for that
+/// of the next ones.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+#[inline]
+fn form_of(
+    ssk: Sock,
+    connection: &Connection,
+    subflow: &Subflow,
+    start: (SubflowSeq, Option<DataSeq>),
+    packet: Skb,
+) -> Form {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
+    let brevity = unsafe { subflow.brevity() };
+    let is_news = connection.rcv_nxt() != connection.data_acked();
+    let before = if is_news {
+        brevity.on_news()
+    } else if brevity.on_quiet() {
+        let (ssn, dsn) = start;
+        dsn.and_then(|dsn| brevity.review(ssn, dsn, now()))
+    } else {
+        None
+    };
+    if let Some(before) = before {
+        ssk.leave_room(before.space(), brevity.form().space());
+    }
+    if !brevity.may_lack_room() {
+        return Form::Whole;
+    }
+    let form = brevity.form();
+    let form = form.within(packet.option_room(ssk, form.space()));
+    if is_news && form != Form::Whole {
+        // TCP made this segment before there was news: an ACK of its own brings it.
+        connection.schedule(event::ANSWER);
+    }
+    form
+}
+
+/// Adds the DSS of a segment with data.
+#[inline]
+fn add_mapping(
+    ssk: Sock,
+    connection: &Connection,
+    form: Form,
+    mapping: Option<Mapping>,
+    header: &Header,
+    packet: Skb,
+) {
+    let data_ack = (form == Form::Whole).then(|| DsnField::long(connection.rcv_nxt()));
+    let mapping = mapping.map(|mapping| {
+        let mut option = dss_mapping(connection, mapping, header, packet);
+        if form == Form::Short {
+            option.dsn = DsnField::short(mapping.dsn());
+        }
+        option
+    });
+    let dss = Dss {
+        data_fin: false,
+        data_ack,
+        mapping,
     };
     packet.add_option(ssk, &MptcpOption::Dss(dss));
 }
@@ -301,15 +375,18 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
     }
 }
 
-/// Replaces the subflow's window by the connection's, which counts from the Data ACK.
+/// Replaces the subflow's window by the connection's, which counts from the Data ACK. The peer takes it in
+/// only if the segment `acks`.
 #[inline]
-fn announce_window(ssk: Sock, connection: &Connection, packet: Skb) {
+fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space(0);
     let mut window = connection.advertised();
     let field = window.advertise(rcv_nxt, free, ssk.mss(), ssk.rcv_wscale());
-    connection.set_edge(window.edge());
-    connection.set_data_acked(rcv_nxt);
+    if acks {
+        connection.set_edge(window.edge());
+        connection.set_data_acked(rcv_nxt);
+    }
     packet.set_window(field);
     ssk.set_rcv_wnd(u32::from(field) << ssk.rcv_wscale());
 }

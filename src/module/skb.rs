@@ -181,6 +181,13 @@ impl Skb {
         unsafe { *(*self.as_ptr()).data.add(13) }
     }
 
+    /// How many bytes of options fit on an outgoing segment with data, when segments of the current size
+    /// leave room for `space`: TCP may have made it before.
+    pub(crate) fn option_room(self, ssk: Sock, space: u8) -> u32 {
+        // SAFETY: TCP has just written a whole header at the data pointer, in linear memory.
+        unsafe { bindings::mptcp_shim_option_room(ssk.as_ptr(), self.as_ptr(), space.into()) }
+    }
+
     /// The peer's and our address of an incoming packet, folded to 64 bits each.
     pub(crate) fn addresses(self) -> [u64; 2] {
         let (mut source, mut destination) = ([0u8; 16], [0u8; 16]);

@@ -561,6 +561,18 @@ impl Sock {
         unsafe { bindings::mptcp_shim_limit_backoff(self.as_ptr()) }
     }
 
+    /// Makes segments leave room for `after` bytes of options in place of `before`: now, and whenever TCP
+    /// looks at the MTU again.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn leave_room(self, before: u8, after: u8) {
+        let more = i32::from(after) - i32::from(before);
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_leave_room(self.as_ptr(), more) }
+    }
+
     /// Keeps TCP, which is to end with a FIN, from repeating it for long.
     ///
     /// # Locking

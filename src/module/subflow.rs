@@ -40,6 +40,7 @@ use mptcp_proto::mapping::{
     Mapping,
     Table, //
 };
+use mptcp_proto::options::brevity::Brevity;
 use mptcp_proto::options::mp_tcprst::Reason;
 use mptcp_proto::options::{
     AddAddr,
@@ -162,6 +163,8 @@ pub(crate) struct Subflow {
     signal: UnsafeCell<Option<Signal>>,
     /// Which data each byte sent carries; under the subflow's ownership.
     transmit: UnsafeCell<TransmitMap>,
+    /// How much its data segments say; under the subflow's ownership.
+    brevity: UnsafeCell<Brevity>,
     /// Which data each byte received carries; under the connection's data lock.
     receive: UnsafeCell<ReceiveMap>,
     /// At what rate it delivers; under the ownership of the connection socket.
@@ -285,6 +288,7 @@ impl Subflow {
             handshake: UnsafeCell::new(handshake),
             signal: UnsafeCell::new(None),
             transmit: UnsafeCell::new(tables.transmit),
+            brevity: UnsafeCell::new(Brevity::new()),
             receive: UnsafeCell::new(tables.receive),
             rate: UnsafeCell::new(DeliveryRate::new()),
             penalty: UnsafeCell::new(Penalty::new()),
@@ -607,6 +611,18 @@ impl Subflow {
     pub(crate) unsafe fn transmit(&self) -> &mut TransmitMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.transmit.get() }
+    }
+
+    /// How much its data segments say.
+    ///
+    /// # Safety
+    ///
+    /// The subflow is owned, and no other reference to the state is in use.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
+    pub(crate) unsafe fn brevity(&self) -> &mut Brevity {
+        // SAFETY: By this function's contract.
+        unsafe { &mut *self.brevity.get() }
     }
 
     /// Which data each byte received carries.

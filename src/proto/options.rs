@@ -33,6 +33,7 @@
 use core::iter::FusedIterator;
 
 pub mod add_addr;
+pub mod brevity;
 pub mod dss;
 pub mod mp_capable;
 pub mod mp_fail;

@@ -188,13 +188,34 @@ void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd)
 	tp->snd_ssthresh = max(segments, 2U);
 }
 
-/* Segments leave room for @space bytes of options: now, and whenever TCP looks at the MTU again. */
-void mptcp_shim_leave_room(struct sock *sk, u16 space)
+/*
+ * Segments leave room for @more bytes of options more, or less: now, and whenever TCP looks at the MTU
+ * again. The socket is owned.
+ */
+void mptcp_shim_leave_room(struct sock *sk, int more)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
 
-	icsk->icsk_ext_hdr_len += space;
+	icsk->icsk_ext_hdr_len += more;
 	icsk->icsk_sync_mss(sk, icsk->icsk_pmtu_cookie);
+}
+
+/*
+ * How many bytes of options fit on @skb, a segment with data that leaves, when segments of the current
+ * size have room for @space: TCP may have made it when they had room for less. The data pointer is at the
+ * TCP header. The socket is owned.
+ */
+u32 mptcp_shim_option_room(const struct sock *sk, const struct sk_buff *skb, u32 space)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 header = ((const struct tcphdr *)skb->data)->doff * 4;
+	const u32 most = tp->mss_cache + tp->tcp_header_len + space;
+	const u32 gso_size = skb_shinfo(skb)->gso_size;
+	u32 used = skb->len;
+
+	if (gso_size)
+		used = min(used, gso_size + header);
+	return most > used ? most - used : 0;
 }
 
 /* The next bytes begin a packet of their own, also if the last packet is sent again. */

@@ -51,10 +51,22 @@ const DSN_8: u8 = 0x08;
 /// Flag F: the mapping ends with the DATA_FIN.
 const DATA_FIN: u8 = 0x10;
 
-/// Flags of the option of every day: Data ACK and mapping, both with 8 bytes.
-const EVERYDAY_FLAGS: u8 = DATA_ACK | DATA_ACK_8 | MAPPING | DSN_8;
-/// Length of the option of every day, which has no checksum, in bytes.
-const EVERYDAY_LEN: usize = 26;
+/// Flags of Data ACK and mapping, both with 8 bytes.
+const WHOLE: u8 = DATA_ACK | DATA_ACK_8 | MAPPING | DSN_8;
+/// Length of that option without a checksum, in bytes.
+const WHOLE_LEN: usize = 26;
+/// Flags of a Data ACK of 8 bytes alone.
+const ACK_ONLY: u8 = DATA_ACK | DATA_ACK_8;
+/// Length of that option, in bytes.
+const ACK_ONLY_LEN: usize = 12;
+/// Flags of a mapping with 8 bytes alone.
+const NO_ACK: u8 = MAPPING | DSN_8;
+/// Length of that option without a checksum, in bytes.
+const NO_ACK_LEN: usize = 18;
+/// Flags of a mapping with 4 bytes alone.
+const SHORT: u8 = MAPPING;
+/// Length of that option without a checksum, in bytes.
+const SHORT_LEN: usize = 14;
 
 /// A data sequence number as a DSS option carries it: whole, or its 32 least significant bits.
 ///
@@ -203,11 +215,21 @@ impl Dss {
     /// two bytes of checksum more.
     #[inline]
     pub fn parse(option: &[u8]) -> Result<Self, ParseError> {
-        // With length and flags known, the compiler has nothing left to decide.
-        match <&[u8; EVERYDAY_LEN]>::try_from(option) {
-            Ok(everyday @ [_, _, _, EVERYDAY_FLAGS, ..]) => Self::read(everyday),
-            _ => Self::read(option),
+        // These are the options of every day. With length and flags known, the compiler has nothing left
+        // to decide.
+        if let Ok(option @ [_, _, _, WHOLE, ..]) = <&[u8; WHOLE_LEN]>::try_from(option) {
+            return Self::read(option);
         }
+        if let Ok(option @ [_, _, _, ACK_ONLY, ..]) = <&[u8; ACK_ONLY_LEN]>::try_from(option) {
+            return Self::read(option);
+        }
+        if let Ok(option @ [_, _, _, NO_ACK, ..]) = <&[u8; NO_ACK_LEN]>::try_from(option) {
+            return Self::read(option);
+        }
+        if let Ok(option @ [_, _, _, SHORT, ..]) = <&[u8; SHORT_LEN]>::try_from(option) {
+            return Self::read(option);
+        }
+        Self::read(option)
     }
 
     /// See [`parse`](Self::parse).
@@ -289,29 +311,52 @@ impl Dss {
     /// Returns `None` if `out` is too small.
     #[inline]
     pub fn emit(&self, out: &mut [u8]) -> Option<usize> {
+        // As in `parse`.
         match *self {
-            // The option of every day: the compiler has nothing left to decide.
             Self {
                 data_fin: false,
-                data_ack: Some(DsnField::Eight(data_ack)),
+                data_ack,
                 mapping:
                     Some(DssMapping {
-                        dsn: DsnField::Eight(dsn),
+                        dsn,
                         ssn,
                         data_len,
                         checksum: None,
                     }),
+            } => {
+                let known = |data_ack, dsn| Self {
+                    data_fin: false,
+                    data_ack,
+                    mapping: Some(DssMapping {
+                        dsn,
+                        ssn,
+                        data_len,
+                        checksum: None,
+                    }),
+                };
+                match (data_ack, dsn) {
+                    (Some(DsnField::Eight(ack)), DsnField::Eight(dsn)) => {
+                        known(Some(DsnField::Eight(ack)), DsnField::Eight(dsn))
+                            .write(out.first_chunk_mut::<WHOLE_LEN>()?)
+                    }
+                    (None, DsnField::Eight(dsn)) => known(None, DsnField::Eight(dsn))
+                        .write(out.first_chunk_mut::<NO_ACK_LEN>()?),
+                    (None, DsnField::Four(dsn)) => {
+                        known(None, DsnField::Four(dsn)).write(out.first_chunk_mut::<SHORT_LEN>()?)
+                    }
+                    _ => self.write(out),
+                }
+            }
+            Self {
+                data_fin: false,
+                data_ack: Some(DsnField::Eight(ack)),
+                mapping: None,
             } => Self {
                 data_fin: false,
-                data_ack: Some(DsnField::Eight(data_ack)),
-                mapping: Some(DssMapping {
-                    dsn: DsnField::Eight(dsn),
-                    ssn,
-                    data_len,
-                    checksum: None,
-                }),
+                data_ack: Some(DsnField::Eight(ack)),
+                mapping: None,
             }
-            .write(out.first_chunk_mut::<EVERYDAY_LEN>()?),
+            .write(out.first_chunk_mut::<ACK_ONLY_LEN>()?),
             _ => self.write(out),
         }
     }
