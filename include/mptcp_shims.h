@@ -80,6 +80,8 @@ void mptcp_shim_zerocopy_end(struct ubuf_info *uarg, bool sent);
 int mptcp_shim_put_state(char __user *value, int __user *len, const struct sock *sk);
 int mptcp_shim_splice_pages(struct sock *sk, struct bio_vec *pages, unsigned int count, size_t size, unsigned int flags);
 int mptcp_shim_send_some(struct sock *sk, struct msghdr *msg, size_t size, unsigned int flags);
+u32 mptcp_shim_write_limit(const struct sock *sk);
+bool mptcp_shim_written_at(struct sock *sk, u32 seq, u32 max, struct bio_vec *range);
 bool mptcp_shim_next_page(struct msghdr *msg, size_t max, struct bio_vec *range);
 int mptcp_shim_sk_add_backlog(struct sock *sk, struct sk_buff *skb, unsigned int limit);
 void mptcp_shim_sock_hold(struct sock *sk);

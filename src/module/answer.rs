@@ -31,18 +31,16 @@ pub(crate) fn answer(connection: &Connection) {
 ///
 /// Nothing is owned.
 pub(crate) fn after_read(connection: &Connection) {
-    let unacked = connection.rcv_nxt().distance_from(connection.data_acked());
-    if unacked == 0 {
-        return;
-    }
     let drained = connection.msk().receive_memory() == 0;
     if let Some(ssk) = connection.only_first() {
-        if ssk.owes_ack(unacked, drained) && !segment::answer_at_once(ssk) {
+        let unacked = connection.rcv_nxt().distance_from(connection.data_acked());
+        if unacked > 0 && ssk.owes_ack(unacked, drained) && !segment::answer_at_once(ssk) {
             connection.schedule(event::ANSWER);
         }
         return;
     }
-    let owing = connection.hold_subflows(|ssk| ssk.owes_ack(unacked, drained));
+    // A Data ACK on one subflow is no answer to what has come on the others.
+    let owing = connection.hold_subflows(|ssk| ssk.owes_ack(ssk.unacked().into(), drained));
     for ssk in owing.into_iter().flatten() {
         if !segment::answer_at_once(ssk) {
             connection.schedule(event::ANSWER);

@@ -96,7 +96,17 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
     match choice {
         Choice::Send { index, bytes } => {
             let ssk = owned.connection().subflows().get(index)?;
-            Some((ssk, len.min(bytes as usize)))
+            let bytes = bytes as usize;
+            // What is left would be less than a segment: it goes along.
+            let rest = len.saturating_sub(bytes);
+            Some((
+                ssk,
+                if rest < ssk.mss() as usize {
+                    len
+                } else {
+                    bytes
+                },
+            ))
         }
         Choice::Repeat { .. } | Choice::Wait => None,
     }

@@ -498,6 +498,11 @@ impl Sock {
         unsafe { bindings::__tcp_send_ack(self.as_ptr(), self.rcv_nxt(), 0) };
     }
 
+    /// Bytes that TCP has accepted and not acknowledged yet.
+    pub(crate) fn unacked(self) -> u32 {
+        self.rcv_nxt().wrapping_sub(read!((*self.tcp()).rcv_wup))
+    }
+
     /// Whether the application's reading of data, of which `unacked` bytes have not been
     /// acknowledged, is a reason to acknowledge it: TCP's rule in `__tcp_cleanup_rbuf`. `drained`
     /// says that the application has read all there was.

@@ -15,6 +15,7 @@
 //! C counterpart: `mptcp_sendmsg`, `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::event;
 use crate::locks::Owned;
 use crate::push::{
     self,
@@ -33,6 +34,11 @@ use mptcp_proto::mapping::Mapping;
 
 /// Bytes copied before they are handed to the subflow while the application has more.
 const BATCH: u64 = 1 << 16;
+/// What TCP takes in a few packets, whatever limits them, in bytes.
+const ALWAYS: u32 = 512;
+/// The size of the smallest page, as a power of two.
+const PAGE_SHIFT: u32 = 12;
+
 /// Sends what the application passes; returns the bytes taken.
 ///
 /// # Errors
@@ -162,7 +168,7 @@ fn write_through(
     if let Some(subflow) = subflow::of(ssk) {
         push::prepare(ssk, subflow, owned.queue().nxt());
         while taken < most {
-            match write_fragment(owned, ssk, subflow, message, most - taken, flags) {
+            match write_packets(owned, ssk, subflow, message, most - taken, flags) {
                 Ok(0) => break,
                 Ok(bytes) => taken += bytes,
                 Err(error) => {
@@ -180,8 +186,8 @@ fn write_through(
     })
 }
 
-/// Lets TCP copy what fits the current page fragment; see [`write_through`].
-fn write_fragment(
+/// Lets TCP copy what it makes one or a few packets of; see [`write_through`].
+fn write_packets(
     owned: &mut Owned<'_>,
     ssk: Sock,
     subflow: &Subflow,
@@ -190,24 +196,16 @@ fn write_fragment(
     flags: u32,
 ) -> Result<usize> {
     let msk = owned.connection().msk();
-    // TCP may leave an end of less than 32 bytes of the fragment unused and go on in a new one.
-    owned.queue().reserve(2)?;
-    // SAFETY: A live, owned socket. The fragment is the current task's, which is in this call.
-    let (fragment, page, offset, room) = unsafe {
-        let fragment = bindings::mptcp_shim_sk_page_frag(ssk.as_ptr());
-        if !bindings::sk_page_frag_refill(msk.as_ptr(), fragment) {
-            return Ok(0);
+    let asked = match u32::try_from(len) {
+        Ok(len) if len <= ALWAYS => len,
+        len => {
+            // SAFETY: A live, owned TCP socket.
+            let most = unsafe { bindings::mptcp_shim_write_limit(ssk.as_ptr()) };
+            len.unwrap_or(most).min(most)
         }
-        let offset = (*fragment).offset;
-        (
-            fragment,
-            (*fragment).page,
-            offset,
-            (*fragment).size - offset,
-        )
     };
-    let asked = core::cmp::min(u32::try_from(len).unwrap_or(u32::MAX), room);
-    let ssn = subflow.local_ssn(ssk.write_seq());
+    let seq = ssk.write_seq();
+    let ssn = subflow.local_ssn(seq);
     let nxt = owned.queue().nxt();
     let mut data = owned.data();
     data.sent = Mapping::new(ssn, nxt, 0);
@@ -217,15 +215,18 @@ fn write_fragment(
     // impossible: the caller has looked for a shutdown.
     let _ = data.proto.on_send(asked);
     drop(data);
+    // Whole pages, but for both ends.
+    let reserved = owned.queue().reserve(2 + (asked >> PAGE_SHIFT) as usize);
     // SAFETY: The subflow is owned; the map is not used across the call below.
     let map = unsafe { subflow.transmit() };
-    // SAFETY: A live, owned socket. CAST: A fragment is far smaller than 2 GiB.
+    // SAFETY: A live, owned socket. CAST: The limit is far smaller than 2 GiB.
     let has_memory = unsafe { bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), asked as i32) };
     let mapping = Mapping::new(ssn, nxt, asked);
     let (acked, una) = (subflow.local_ssn(ssk.snd_una()), owned.queue().una());
-    if asked == 0 || !has_memory || map.assign(mapping, acked, una).is_err() {
+    let refused = asked == 0 || reserved.is_err() || !has_memory;
+    if refused || map.assign(mapping, acked, una).is_err() {
         owned.data().proto.on_send_less(asked);
-        return Ok(0);
+        return reserved.map(|()| 0);
     }
     // More follows at once, but not where the peer's window ends: that has to go out.
     let more = if len > asked as usize && u64::from(asked) < window {
@@ -233,38 +234,52 @@ fn write_fragment(
     } else {
         flags & bindings::MSG_MORE
     };
-    // SAFETY: The subflow is owned; `message` is the caller's. The reference taken meanwhile keeps
-    // TCP from using the page anew, which it does with a page that is its own alone.
-    let (result, now) = unsafe {
-        bindings::mptcp_shim_get_page(page);
-        let result =
-            bindings::mptcp_shim_send_some(ssk.as_ptr(), message, asked as usize, QUIETLY | more);
-        (result, ((*fragment).page, (*fragment).offset))
+    // SAFETY: The subflow is owned; `message` is the caller's.
+    let result = unsafe {
+        bindings::mptcp_shim_send_some(ssk.as_ptr(), message, asked as usize, QUIETLY | more)
     };
     let sent = u32::try_from(result).unwrap_or(0);
-    let behind = if core::ptr::eq(now.0, page) { 0 } else { now.1 };
-    let here = sent.saturating_sub(behind);
-    // `reserve` has made room for both.
-    let queue = owned.queue();
-    if !queue.append(page, offset, here, false)? {
-        // SAFETY: Taken above, and not needed for a chunk.
-        unsafe { bindings::mptcp_shim_put_page(page) };
-    }
-    if sent != here && queue.append(now.0, 0, sent - here, false)? {
-        // SAFETY: The fragment holds its page.
-        unsafe { bindings::mptcp_shim_get_page(now.0) };
-    }
-    queue.advance(u64::from(sent));
     if sent < asked {
         // SAFETY: The subflow is owned, and `map` above is not used any more.
         unsafe { subflow.transmit() }.unassign(ssn.advance(sent));
         owned.data().proto.on_send_less(asked - sent);
     }
+    keep_written(owned, ssk, seq, sent)?;
     charge(msk, sent);
     if sent == 0 && result != EAGAIN.to_errno() {
         return Err(Error::from_errno(result));
     }
     Ok(sent as usize)
+}
+
+/// Keeps references to the pages into which TCP has just copied `len` bytes from `seq` on.
+///
+/// # Errors
+///
+/// `ENOMEM`, never after a reservation. `EIO` if TCP had let go of them: the connection is ended.
+fn keep_written(owned: &mut Owned<'_>, ssk: Sock, seq: u32, len: u32) -> Result {
+    let mut done = 0;
+    while done < len {
+        // SAFETY: Zeroes are an empty page range.
+        let mut range: bindings::bio_vec = unsafe { core::mem::zeroed() };
+        // SAFETY: A live, owned TCP socket.
+        let found = unsafe {
+            let (seq, most) = (seq.wrapping_add(done), len.wrapping_sub(done));
+            bindings::mptcp_shim_written_at(ssk.as_ptr(), seq, most, &mut range)
+        };
+        if !found {
+            owned.connection().schedule(event::ABORT);
+            return Err(EIO);
+        }
+        let queue = owned.queue();
+        if queue.append(range.bv_page, range.bv_offset, range.bv_len, false)? {
+            // SAFETY: TCP's packet holds the page, and the socket that has the packet is owned.
+            unsafe { bindings::mptcp_shim_get_page(range.bv_page) };
+        }
+        queue.advance(u64::from(range.bv_len));
+        done = done.wrapping_add(range.bv_len);
+    }
+    Ok(())
 }
 
 /// Copies what fits the current page fragment; returns the bytes taken.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sockets: include/net/sock.h and the parts of struct sock that a clone must not share. */
 #include <linux/sched/signal.h>
+#include <net/hotdata.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -280,6 +281,57 @@ int mptcp_shim_send_some(struct sock *sk, struct msghdr *msg, size_t size, unsig
 	iov_iter_reexpand(&msg->msg_iter, iov_iter_count(&msg->msg_iter) + rest);
 	msg->msg_flags = own_flags;
 	return sent;
+}
+
+/*
+ * How much one such call may be asked for so that what it has written is still there when it returns:
+ * before its seventeenth packet TCP looks at the ACKs that have come meanwhile. One full packet is enough.
+ */
+u32 mptcp_shim_write_limit(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const u32 frags = READ_ONCE(net_hotdata.sysctl_max_skb_frags);
+	u32 packet = min(tp->mss_cache * max(READ_ONCE(sk->sk_gso_max_segs), 1U), (u32)(frags * PAGE_SIZE));
+
+	if (tp->max_window)
+		packet = min(packet, max(tp->max_window >> 1, 1U));
+	return min(packet * 14, 1U << 16);
+}
+
+/*
+ * Where TCP has put what was written to @sk at @seq, up to @max bytes; false when that is not in its
+ * packets any more. The caller holds @sk.
+ */
+bool mptcp_shim_written_at(struct sock *sk, u32 seq, u32 max, struct bio_vec *range)
+{
+	struct sk_buff *skb;
+	u32 offset;
+	int i;
+
+	skb_queue_reverse_walk(&sk->sk_write_queue, skb)
+		if (!after(TCP_SKB_CB(skb)->seq, seq))
+			goto found;
+	skb = skb_rb_last(&sk->tcp_rtx_queue);
+	while (skb && after(TCP_SKB_CB(skb)->seq, seq))
+		skb = skb_rb_prev(skb);
+	if (!skb)
+		return false;
+found:
+	offset = seq - TCP_SKB_CB(skb)->seq;
+	if (offset < skb_headlen(skb))
+		return false;
+	offset -= skb_headlen(skb);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+		if (offset < skb_frag_size(frag)) {
+			bvec_set_page(range, skb_frag_page(frag), min(skb_frag_size(frag) - offset, max),
+				      skb_frag_off(frag) + offset);
+			return true;
+		}
+		offset -= skb_frag_size(frag);
+	}
+	return false;
 }
 
 /* Takes up to @max bytes of the next page of @msg; false when that page may not be referred to. */

@@ -159,10 +159,15 @@ def module_references():
 def close_before_a_look_at_the_connection():
     """close() is the first call after connect(): each socket gives back what it held, and no more.
 
-    The first case of all, so that no socket of another one goes meanwhile.
+    The first case of all, so that no socket of another one goes meanwhile. Those of earlier transfers may:
+    their end is waited for.
     """
     with listener() as listening:
-        before = module_references()
+        before, since = module_references(), time.monotonic()
+        while time.monotonic() - since < 2:
+            time.sleep(0.1)
+            if before != module_references():
+                before, since = module_references(), time.monotonic()
         for _ in range(20):
             client = make("client", kind=socket.SOCK_NONBLOCK)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
