@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The part of bench.sh that runs in the guest: bench-guest.sh ROUNDS [COLUMN...]
+# The part of bench.sh that runs in the guest: [CROWD=1] bench-guest.sh ROUNDS [COLUMN...]
 #
 #   client 10.0.0.1 ---- 10.0.0.2 router 10.0.1.2 ---- 10.0.1.1 server
 #          10.1.0.1 ---- 10.1.0.2        (second path, up for the memory of a subflow only)
@@ -12,6 +12,7 @@
 #   ours       mptcp_rs at both ends
 #   to-plain   mptcp_rs connects to plain TCP
 #   from-plain plain TCP connects to mptcp_rs
+# CROWD=1 measures whether a packet and a connection cost more beside 1, 100, 1,000 and 10,000 idle connections.
 # Every measurement is a line "COLUMN ROW VALUE" in /out/bench.raw; report.py makes the table.
 set -eu
 
@@ -124,9 +125,12 @@ check_wire() {
 }
 
 measure() { # COLUMN ROW WHAT ARGUMENT...
+	quiet
+	measure_now "$@"
+}
+measure_now() {
 	column=$1 row=$2 what=$3
 	shift 3
-	quiet
 	if value=$(client timeout 30 $bench "$what" $protocol 10.0.1.1 $port "$@"); then
 		echo "$column $row $value" >>$raw
 	else
@@ -145,6 +149,40 @@ measure_all() { # COLUMN
 	measure "$1" exchange-4k exchange 4096 1500
 }
 
+# hold_idle COUNT: opens so many connections and keeps them until let_go.
+hold_idle() {
+	mkfifo /run/hold
+	client $bench hold $protocol 10.0.1.1 $port "$1" </run/hold >/run/hold.out &
+	exec 7>/run/hold
+	until_true "$1 connections" grep -q ready /run/hold.out
+	sleep 5 # virtual: handshakes, joins and RCU callbacks end
+}
+let_go() {
+	exec 7>&-
+	wait $!
+	rm /run/hold
+	restart_holder $port
+	quiet
+}
+
+# measure_crowd COLUMN: a packet's and a connection's cost beside idle connections.
+measure_crowd() {
+	set_column "$1"
+	for count in 1 100 1000 10000; do
+		say "$1 beside $count"
+		quiet
+		hold_idle $count
+		round=1
+		while [ $round -le "$rounds" ]; do
+			measure_now "$1" crowd-bulk-$count bulk 65536 250
+			measure_now "$1" crowd-exchange-$count exchange 1 2000
+			measure_now "$1" crowd-cycle-$count cycle 250
+			round=$((round + 1))
+		done
+		let_go
+	done
+}
+
 # slabs: bytes of objects in use per slab cache, after the caches gave back what is free.
 slabs() {
 	for shrink in /sys/kernel/slab/*/shrink; do echo 1 >"$shrink"; done
@@ -161,18 +199,10 @@ measure_memory() {
 	# Once without counting, so that what stays (routes, buckets, hash tables) is there before.
 	for count in 100 $held; do
 		slabs >/run/slabs.before
-		mkfifo /run/hold
-		client $bench hold $protocol 10.0.1.1 $port "$count" </run/hold >/run/hold.out &
-		exec 7>/run/hold
-		until_true "$count connections" grep -q ready /run/hold.out
-		sleep 5 # virtual: handshakes, joins and RCU callbacks end
+		hold_idle "$count"
 		[ "$count" != "$held" ] || slabs >/run/slabs.after
 		subflows=$(client ss -Htn state established | grep -c .) || :
-		exec 7>&-
-		wait $!
-		rm /run/hold
-		restart_holder $port
-		quiet
+		let_go
 	done
 	awk -v count=$held -v column="$column" -v row="$row" '
 		NR == FNR { bytes[$1] = $2; objects[$1] = $3; next }
@@ -257,6 +287,14 @@ for column in $wanted; do
 	esac
 done
 [ -e $module ] || echo "note: mptcp_rs.ko is not built, so its columns are empty" >&2
+
+if [ -n "${CROWD-}" ]; then
+	for column in $before; do measure_crowd "$column"; done
+	[ -z "$after" ] || load
+	for column in $after; do measure_crowd "$column"; done
+	[ $failed = 0 ]
+	exit
+fi
 
 round=1
 while [ $round -le "$rounds" ]; do

@@ -8,34 +8,10 @@ set -eu
 . "$(dirname -- "$0")/lib.sh"
 
 segments=${SEGMENTS:-100000}
-# How many more objects a slab cache may hold afterwards, and how many kB less may be free.
-most_objects=1500 most_memory=65536
 
 # protocol ROLE: what bad_input.py asks socket() for.
 protocol() {
 	if [ "$(stands_for "$1")" = in-tree ]; then echo 262; else echo 0; fi
-}
-
-# slabs FILE: objects per slab cache, after all caches gave back what is free.
-slabs() {
-	echo 2 >/proc/sys/vm/drop_caches
-	for shrink in /sys/kernel/slab/*/shrink; do echo 1 >"$shrink" 2>/dev/null || :; done
-	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo >"$1"
-}
-
-# grown BEFORE AFTER: the caches that hold more objects than they may; fails when there are none.
-grown() {
-	awk -v most=$most_objects 'NR == FNR { before[$1] = $2; next }
-		$1 in before && $2 - before[$1] > most { print $1 ": " before[$1] " to " $2; bad = 1 }
-		END { exit !bad }' "$1" "$2"
-}
-free_memory() { awk '/^MemAvailable:/ { print $2 }' /proc/meminfo; }
-
-no_time_wait() {
-	for namespace in client server; do
-		ip netns exec "$namespace" ss -HKtan state time-wait >/dev/null 2>&1 || :
-		[ -z "$(ip netns exec "$namespace" ss -Htan)" ] || return 1
-	done
 }
 
 # attack CLIENT_ROLE SERVER_ROLE FAMILY SEGMENTS
@@ -79,22 +55,10 @@ done
 attack ours ours 4 3000 >/dev/null
 : >"$work/tap"
 wait_for 60 no_time_wait || fail "the sockets of the first attack end" "$(ip netns exec server ss -tan | head)"
-slabs "$work/before"
-memory=$(free_memory)
+note_memory
 attack ours ours 4 "$segments"
 attack ours in-tree 6 $((segments / 10))
 attack in-tree ours 6 $((segments / 10))
 wait_for 150 no_time_wait || fail "all sockets end" "$(ip netns exec server ss -tanp | head)"
-slabs "$work/after"
-if more=$(grown "$work/before" "$work/after"); then
-	fail "no slab cache has grown" "$more"
-else
-	pass "no slab cache has grown"
-fi
-gone=$((memory - $(free_memory)))
-if [ $gone -gt $most_memory ]; then
-	fail "no memory is gone" "$gone kB less are available, at most $most_memory may be"
-else
-	pass "no memory is gone"
-fi
+memory_unchanged
 finish

@@ -219,6 +219,51 @@ slab_leaks() {
 }
 no_slab_leaks() { ! slab_leaks; }
 
+# no_time_wait: no TCP socket at all in client and server, once those in TIME-WAIT have been ended.
+no_time_wait() {
+	for namespace in client server; do
+		ip netns exec "$namespace" ss -HKtan state time-wait >/dev/null 2>&1 || :
+		[ -z "$(ip netns exec "$namespace" ss -Htan)" ] || return 1
+	done
+}
+
+# note_memory: what memory_unchanged compares with, once everything that stays for good is there.
+note_memory() {
+	slabs "$work/slabs.before"
+	free_before=$(free_memory)
+}
+# memory_unchanged: no slab cache has grown and no memory is gone since, but for a little.
+memory_unchanged() {
+	most_objects=1500 most_memory=65536
+	slabs "$work/slabs.after"
+	if more=$(grown "$work/slabs.before" "$work/slabs.after"); then
+		fail "no slab cache has grown" "$more"
+	else
+		pass "no slab cache has grown"
+	fi
+	memory_gone=$((free_before - $(free_memory)))
+	if [ $memory_gone -gt $most_memory ]; then
+		fail "no memory is gone" "$memory_gone kB less are available, at most $most_memory may be"
+	else
+		pass "no memory is gone"
+	fi
+}
+# slabs FILE: objects per slab cache, after all caches gave back what is free.
+slabs() {
+	echo 2 >/proc/sys/vm/drop_caches
+	for shrink in /sys/kernel/slab/*/shrink; do echo 1 >"$shrink" 2>/dev/null || :; done
+	awk 'NR > 2 { print $1, $2 }' /proc/slabinfo >"$1"
+}
+
+# grown BEFORE AFTER: the caches that hold more objects than they may; fails when there are none.
+grown() {
+	awk -v most="$most_objects" 'NR == FNR { before[$1] = $2; next }
+		$1 in before && $2 - before[$1] > most { print $1 ": " before[$1] " to " $2; bad = 1 }
+		END { exit !bad }' "$1" "$2"
+}
+free_memory() { awk '/^MemAvailable:/ { print $2 }' /proc/meminfo; }
+
+
 # begin: marks the kernel log and loads the module.
 begin() {
 	trap cleanup EXIT
