@@ -80,7 +80,8 @@ pub(crate) fn finish_events(data: &mut DataLock<'_>, events: u32) {
     if connection.has_unsent() && events & (event::ACKED | event::ROOM) != 0 {
         connection.schedule(event::PUSH);
     }
-    if events & (event::PEER_FINISHED | event::ACKED) != 0 {
+    let ends = msk.state() != bindings::TCP_ESTABLISHED && events & event::ACKED != 0;
+    if ends || events & event::PEER_FINISHED != 0 {
         sync_state(data, msk, events & event::PEER_FINISHED != 0);
     }
     if events & event::BROKEN != 0 {

@@ -202,18 +202,21 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     let una = subflow.local_ssn(ssk.snd_una());
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
-    if !subflow.is_proven() {
-        announce_window(ssk, connection, packet, true);
-        if open(ssk, subflow, header, mapping, packet) {
-            return;
-        }
-        add_mapping(ssk, connection, Form::Whole, mapping, header, packet);
-        return;
-    }
-    let dsn = mapping.map(Mapping::dsn);
-    let form = form_of(ssk, connection, subflow, (ssn, dsn), packet);
+    let form = if subflow.is_proven() {
+        form_of(
+            ssk,
+            connection,
+            subflow,
+            (ssn, mapping.map(Mapping::dsn)),
+            packet,
+        )
+    } else {
+        Form::Whole
+    };
     announce_window(ssk, connection, packet, form == Form::Whole);
-    add_mapping(ssk, connection, form, mapping, header, packet);
+    if subflow.is_proven() || !open(ssk, subflow, header, mapping, packet) {
+        add_mapping(ssk, connection, form, mapping, header, packet);
+    }
 }
 
 /// Chooses the form of the DSS of a segment with data from `start` on, and makes TCP leave room for that
@@ -377,7 +380,7 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
 
 /// Replaces the subflow's window by the connection's, which counts from the Data ACK. The peer takes it in
 /// only if the segment `acks`.
-#[inline]
+#[inline(always)]
 fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space(0);

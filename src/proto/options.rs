@@ -74,6 +74,12 @@ const KIND_END: u8 = 0;
 /// TCP option kind 1: one byte of padding.
 const KIND_NOP: u8 = 1;
 
+/// TCP option kind 8: timestamps.
+const KIND_TIMESTAMPS: u8 = 8;
+
+/// Length of timestamps with the two bytes of padding that TCP puts in front, in bytes.
+const TIMESTAMPS_LEN: usize = 12;
+
 /// The rule that a received option breaks.
 ///
 /// RFC 8684, Section 3.
@@ -271,7 +277,11 @@ pub fn pad(out: &mut [u8], from: usize) -> Option<usize> {
 #[inline]
 #[must_use]
 pub fn mptcp_options(block: &[u8]) -> Iter<'_> {
-    Iter { rest: block }
+    // Almost every segment begins with timestamps, aligned so.
+    match block.split_first_chunk::<TIMESTAMPS_LEN>() {
+        Some(([KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10, ..], rest)) => Iter { rest },
+        _ => Iter { rest: block },
+    }
 }
 
 /// Iterator over the MPTCP options of a segment, made by [`mptcp_options`].
