@@ -18,10 +18,14 @@ fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.
 # The checkers cost a factor of ten: fewer repetitions, more time for each file and case.
 if [ "$kernel_flavour" = debug ]; then
-	amount="LIMIT=${LIMIT:-2700} RELOADS=${RELOADS:-10} SIZES=${SIZES:-1,1048577} SEGMENTS=${SEGMENTS:-3000} DEADLINE=${DEADLINE:-60} ROUNDS=${ROUNDS:-3} COUNT=${COUNT:-100} FORGED=${FORGED:-1200}"
-else
-	amount="${LIMIT:+LIMIT=$LIMIT }${RELOADS:+RELOADS=$RELOADS }${SIZES:+SIZES=$SIZES }${SEGMENTS:+SEGMENTS=$SEGMENTS }${DEADLINE:+DEADLINE=$DEADLINE }${ROUNDS:+ROUNDS=$ROUNDS }${COUNT:+COUNT=$COUNT }${FORGED:+FORGED=$FORGED}"
+	: "${LIMIT:=2700}" "${RELOADS:=10}" "${SIZES:=1,1048577}" "${SEGMENTS:=3000}" "${DEADLINE:=60}"
+	: "${ROUNDS:=3}" "${COUNT:=100}" "${FORGED:=1200}"
 fi
+amount=''
+for name in LIMIT RELOADS SIZES SEGMENTS DEADLINE ROUNDS COUNT FORGED; do
+	eval "value=\${$name-}"
+	[ -z "$value" ] || amount="$amount $name=$value"
+done
 settings=$("$project/scripts/setup.sh" "$kernel_flavour")
 release=
 eval "$settings"

@@ -27,7 +27,10 @@ use crate::subflow::{
 };
 use mptcp_proto::handshake::Carrier;
 use mptcp_proto::mapping::Mapping;
-use mptcp_proto::options::brevity::Form;
+use mptcp_proto::options::brevity::{
+    Brevity,
+    Form, //
+};
 use mptcp_proto::options::dss::{
     dss_checksum,
     DsnField, //
@@ -172,7 +175,18 @@ fn on_timeout(ssk: Sock, connection: &Connection, subflow: &Subflow) {
     let end = subflow.local_ssn(ssk.write_seq());
     // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
     let brevity = unsafe { subflow.brevity() };
-    if let Some(before) = brevity.on_timeout(end) {
+    let before = brevity.on_timeout(end);
+    leave_room(ssk, brevity, before);
+}
+
+/// Makes TCP leave room for the form of the next segments; `before` is the one so far, if it has changed.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+#[inline]
+fn leave_room(ssk: Sock, brevity: &Brevity, before: Option<Form>) {
+    if let Some(before) = before {
         ssk.leave_room(before.space(), brevity.form().space());
     }
 }
@@ -203,13 +217,7 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
     let form = if subflow.is_proven() {
-        form_of(
-            ssk,
-            connection,
-            subflow,
-            (ssn, mapping.map(Mapping::dsn)),
-            packet,
-        )
+        form_of(ssk, connection, subflow, mapping, packet)
     } else {
         Form::Whole
     };
@@ -219,8 +227,8 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     }
 }
 
-/// Chooses the form of the DSS of a segment with data from `start` on, and makes TCP leave room for that
-/// of the next ones.
+/// Chooses the form of the DSS of a segment whose data has `mapping`, and makes TCP leave room for that of
+/// the next ones.
 ///
 /// # Locking
 ///
@@ -230,7 +238,7 @@ fn form_of(
     ssk: Sock,
     connection: &Connection,
     subflow: &Subflow,
-    start: (SubflowSeq, Option<DataSeq>),
+    mapping: Option<Mapping>,
     packet: Skb,
 ) -> Form {
     // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
@@ -239,14 +247,11 @@ fn form_of(
     let before = if is_news {
         brevity.on_news()
     } else if brevity.on_quiet() {
-        let (ssn, dsn) = start;
-        dsn.and_then(|dsn| brevity.review(ssn, dsn, now()))
+        mapping.and_then(|mapping| brevity.review(mapping.ssn(), mapping.dsn(), now()))
     } else {
         None
     };
-    if let Some(before) = before {
-        ssk.leave_room(before.space(), brevity.form().space());
-    }
+    leave_room(ssk, brevity, before);
     if !brevity.may_lack_room() {
         return Form::Whole;
     }

@@ -97,16 +97,9 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
         Choice::Send { index, bytes } => {
             let ssk = owned.connection().subflows().get(index)?;
             let bytes = bytes as usize;
-            // What is left would be less than a segment: it goes along.
-            let rest = len.saturating_sub(bytes);
-            Some((
-                ssk,
-                if rest < ssk.mss() as usize {
-                    len
-                } else {
-                    bytes
-                },
-            ))
+            // Less than a segment would be left: it goes along.
+            let goes_along = len.saturating_sub(bytes) < ssk.mss() as usize;
+            Some((ssk, if goes_along { len } else { bytes }))
         }
         Choice::Repeat { .. } | Choice::Wait => None,
     }

@@ -29,6 +29,10 @@ use crate::subflow::{
     Subflow, //
 };
 use crate::worker;
+use kernel::page::{
+    PAGE_SHIFT,
+    PAGE_SIZE, //
+};
 use kernel::prelude::*;
 use mptcp_proto::mapping::Mapping;
 
@@ -36,8 +40,6 @@ use mptcp_proto::mapping::Mapping;
 const BATCH: u64 = 1 << 16;
 /// What TCP takes in a few packets, whatever limits them, in bytes.
 const ALWAYS: u32 = 512;
-/// The size of the smallest page, as a power of two.
-const PAGE_SHIFT: u32 = 12;
 
 /// Sends what the application passes; returns the bytes taken.
 ///
@@ -216,7 +218,7 @@ fn write_packets(
     let _ = data.proto.on_send(asked);
     drop(data);
     // Whole pages, but for both ends.
-    let reserved = owned.queue().reserve(2 + (asked >> PAGE_SHIFT) as usize);
+    let reserved = owned.queue().reserve(2 + (asked as usize >> PAGE_SHIFT));
     // SAFETY: The subflow is owned; the map is not used across the call below.
     let map = unsafe { subflow.transmit() };
     // SAFETY: A live, owned socket. CAST: The limit is far smaller than 2 GiB.
@@ -335,7 +337,7 @@ fn take_pages(owned: &mut Owned<'_>, message: *mut bindings::msghdr, len: usize)
     // SAFETY: A live, owned socket; `message` is the caller's and holds its pages during the call.
     unsafe {
         // CAST: A page is far smaller than 2 GiB.
-        if !bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), len.min(1 << 12) as i32) {
+        if !bindings::mptcp_shim_sk_wmem_schedule(msk.as_ptr(), len.min(PAGE_SIZE) as i32) {
             return Ok(0);
         }
         if !bindings::mptcp_shim_next_page(message, len, &mut range) {

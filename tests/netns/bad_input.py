@@ -8,13 +8,14 @@ compared. Prints one TAP line per class of mutation; the shell around it looks a
 """
 
 import argparse
-import os
 import random
 import select
 import socket
 import struct
 import sys
 import time
+
+from common import enter, tap
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 CAPABLE, JOIN, DSS, ADD_ADDR, REMOVE_ADDR, PRIO, FAIL, FASTCLOSE, TCPRST = range(9)
@@ -56,13 +57,20 @@ class Host:
 
     def enter(self):
         """Sockets made from now on belong to this namespace."""
-        with open(f"/run/netns/{self.name}", "rb") as namespace:
-            os.setns(namespace.fileno(), os.CLONE_NEWNET)
+        enter(self.name)
 
     def socket(self):
         """A TCP socket as an application of this namespace gets it."""
         self.enter()
         return socket.socket(self.family, socket.SOCK_STREAM, self.protocol)
+
+    def listener(self, backlog):
+        """A socket that listens on PORT."""
+        listener = self.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.address, PORT))
+        listener.listen(backlog)
+        return listener
 
     def sniffer(self):
         """A packet socket that sees both directions of the device."""
@@ -497,10 +505,7 @@ class Test:
         self.server = Host("server", "s1", args.server, args.server_protocol)
         self.in_tree = args.client_protocol or args.server_protocol
         self.ghost = args.ghost
-        self.listener = self.server.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((self.server.address, PORT))
-        self.listener.listen(4096)
+        self.listener = self.server.listener(4096)
         self.prefix = args.prefix
         self.sent = 0
         self.failed = 0
@@ -510,11 +515,7 @@ class Test:
 
     def report(self, what, problem, note=""):
         """One TAP line."""
-        self.failed += bool(problem)
-        print(f"{'not ok' if problem else 'ok'} - {self.prefix}{what}{note}")
-        if problem:
-            print(f"#   {problem}")
-        sys.stdout.flush()
+        self.failed += tap(f"{self.prefix}{what}{note}", problem)
 
     def accept(self, port):
         """The connection from that port; others, which the attack made, are closed."""

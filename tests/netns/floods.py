@@ -9,8 +9,6 @@ import argparse
 import hashlib
 import random
 import select
-import socket
-import struct
 import sys
 import time
 
@@ -32,6 +30,7 @@ from bad_input import (
     options_of,
     parse,
 )
+from common import subflows, tap
 
 
 class Arena:
@@ -41,10 +40,7 @@ class Arena:
         self.rng = random.Random(args.seed)
         self.client = Host("client", "wifi0", args.client, 0)
         self.server = Host("server", "wifi1", args.server, 0)
-        self.listener = self.server.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((self.server.address, PORT))
-        self.listener.listen(64)
+        self.listener = self.server.listener(64)
 
     def accept(self, port):
         """The connection from that port."""
@@ -83,14 +79,6 @@ def remove_unknown(rng):
 def priority(rng):
     """MP_PRIO there and back."""
     return bytes([30, 3, PRIO << 4 | rng.randrange(2)])
-
-
-def subflows(arena):
-    """Established TCP sockets of the client to the server's port, as the kernel lists them."""
-    arena.client.enter()
-    with open("/proc/thread-self/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table][1:]
-    return sum(row[3] == "01" and row[2].endswith(f":{PORT:04X}") for row in rows)
 
 
 def signals(arena, connection, make, count):
@@ -157,12 +145,8 @@ class Report:
             problem = check(flood())
         except (Reset, RuntimeError, OSError, AssertionError) as error:
             problem = f"the connection: {error}"
-        self.failed += bool(problem)
         rate = count / max(time.monotonic() - began, 0.001)
-        print(f"{'not ok' if problem else 'ok'} - {self.prefix}{what} # {count} segments, {rate:.0f} /s with all between")
-        if problem:
-            print(f"#   {problem}")
-        sys.stdout.flush()
+        self.failed += tap(f"{self.prefix}{what} # {count} segments, {rate:.0f} /s with all between", problem)
 
 
 def main():
@@ -181,14 +165,16 @@ def main():
     connection = Connection(arena)
     known = token(sniffer)
     sniffer.close()
+    arena.client.enter()
     deadline = time.monotonic() + 10
-    while subflows(arena) < 2 and time.monotonic() < deadline:
+    while subflows(PORT) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    before = subflows(arena)
+    before = subflows(PORT)
     assert before >= 2, f"{before} subflows, there should be two"
 
     def as_before(_):
-        there = subflows(arena)
+        arena.client.enter()
+        there = subflows(PORT)
         return "" if there == before else f"{there} subflows, {before} were there before"
 
     for what, make in (

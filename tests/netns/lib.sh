@@ -232,6 +232,7 @@ note_memory() {
 	slabs "$work/slabs.before"
 	free_before=$(free_memory)
 }
+
 # memory_unchanged: no slab cache has grown and no memory is gone since, but for a little.
 memory_unchanged() {
 	most_objects=1500 most_memory=65536
@@ -248,6 +249,7 @@ memory_unchanged() {
 		pass "no memory is gone"
 	fi
 }
+
 # slabs FILE: objects per slab cache, after all caches gave back what is free.
 slabs() {
 	echo 2 >/proc/sys/vm/drop_caches
@@ -262,7 +264,6 @@ grown() {
 		END { exit !bad }' "$1" "$2"
 }
 free_memory() { awk '/^MemAvailable:/ { print $2 }' /proc/meminfo; }
-
 
 # begin: marks the kernel log and loads the module.
 begin() {

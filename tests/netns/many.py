@@ -13,18 +13,13 @@ import selectors
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 
+from common import enter, subflows, tap
+
 WAYS = ("the client closes", "the server closes", "the client resets")
 ASK, LEAVE = b"a", b"l"
-
-
-def enter(namespace):
-    """Sockets made from now on belong to this namespace."""
-    with open(f"/run/netns/{namespace}", "rb") as file:
-        os.setns(file.fileno(), os.CLONE_NEWNET)
 
 
 def serve(listener):
@@ -50,14 +45,6 @@ def serve(listener):
                 pass
             selector.unregister(end)
             end.close()
-
-
-def subflows(port):
-    """How many established TCP sockets the client has to the server's port."""
-    listed = subprocess.run(
-        ["ss", "-Htn", "state", "established", f"dport = :{port}"], capture_output=True, text=True, check=True
-    )
-    return listed.stdout.count("\n")
 
 
 class Round:
@@ -160,10 +147,8 @@ def main():
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
     for way, problem in problems.items():
-        print(f"{'not ok' if problem else 'ok'} - {args.prefix}{args.count} at once, {way}"
-              f" # {joined[way]} rounds, all in {time.monotonic() - began:.0f} s")
-        if problem:
-            print(f"#   {problem}")
+        seconds = time.monotonic() - began
+        tap(f"{args.prefix}{args.count} at once, {way} # {joined[way]} rounds, all in {seconds:.0f} s", problem)
     print("# many complete")
     return any(problems.values())
 

@@ -78,11 +78,9 @@ pub struct Brevity {
     form: Form,
     /// Segments since the last news.
     quiet: u8,
-    /// Whether there have been segments that leave room for less than the form.
-    had_less: bool,
     /// Whether the data sequence numbers come round too soon for the short form.
     fast: bool,
-    /// Where a span of measuring has begun.
+    /// Where a span of measuring has begun; none before the first review.
     mark: Option<(DataSeq, Timestamp)>,
     /// Bytes of the subflow before this one need the whole number.
     old: Option<SubflowSeq>,
@@ -102,7 +100,6 @@ impl Brevity {
         Self {
             form: Form::Whole,
             quiet: 0,
-            had_less: false,
             fast: false,
             mark: None,
             old: None,
@@ -116,11 +113,12 @@ impl Brevity {
         self.form
     }
 
-    /// Tells whether a segment may have less room than the form needs.
+    /// Tells whether a segment may have less room than the form needs: before the first review all have
+    /// room for the whole form.
     #[inline]
     #[must_use]
     pub const fn may_lack_room(&self) -> bool {
-        self.had_less
+        self.mark.is_some()
     }
 
     /// Notes a data segment that leaves while the peer lacks a Data ACK; returns the form so far if it has
@@ -158,7 +156,6 @@ impl Brevity {
         if self.old.is_some_and(|old| ssn.at_or_after(old)) {
             self.old = None;
         }
-        self.had_less = true;
         //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
         //# An implementation MUST send the full 64-bit data sequence number if
         //# it is transmitting at a sufficiently high rate that the 32-bit value
@@ -179,6 +176,12 @@ impl Brevity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{
+        DsnField,
+        Dss,
+        DssMapping,
+        MptcpOption, //
+    };
 
     /// Sends `segments` quiet segments of `len` bytes each, `gap` apart, and returns where it ends.
     fn send(
@@ -268,6 +271,27 @@ mod tests {
         brevity.on_news();
         assert_eq!(brevity.on_timeout(end), None);
         assert_eq!(brevity.form(), Form::Whole);
+    }
+
+    #[test]
+    fn space_is_what_the_longest_option_takes() {
+        for form in [Form::Whole, Form::NoAck, Form::Short] {
+            let dsn = match form {
+                Form::Short => DsnField::short(START.0),
+                Form::NoAck | Form::Whole => DsnField::long(START.0),
+            };
+            let option = MptcpOption::Dss(Dss {
+                data_fin: false,
+                data_ack: (form == Form::Whole).then_some(dsn),
+                mapping: Some(DssMapping {
+                    dsn,
+                    ssn: SubflowSeq::new(1),
+                    data_len: 1,
+                    checksum: Some(0),
+                }),
+            });
+            assert_eq!(option.padded_len(), usize::from(form.space()));
+        }
     }
 
     #[test]
