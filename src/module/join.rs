@@ -316,8 +316,12 @@ fn accept(
     });
     subflow.set_copied(data.proto.snd_una());
     attach::begin(child, subflow, local_isn, child.rcv_nxt().wrapping_sub(1));
-    // SAFETY: The child is nobody else's yet; the connection socket is alive.
-    unsafe { bindings::mptcp_shim_inherit(child.as_ptr(), connection.msk().as_ptr()) };
+    // SAFETY: The child is nobody else's yet; the connection socket is alive. Data may be sent on it before
+    // it is taken off the listener's queue.
+    unsafe {
+        bindings::mptcp_shim_inherit(child.as_ptr(), connection.msk().as_ptr());
+        bindings::mptcp_shim_sock_detach(child.as_ptr());
+    }
     // The slot's hold; the listener's queue has its own.
     child.hold();
     connection.subflows().put(id.slot(), child);
