@@ -12,11 +12,12 @@
 //!   (1)  carry all that waits:
 //!             waiting <= sum of rate_f * (arrival_s - arrival_f)
 //!   (2)  use up the rest of the window or of the send buffer:
-//!             reach - queued_s < sum of rate_f * round_trip_s
+//!             reach - queued_s < sum of rate_f * (arrival_s + back_f)
 //! ```
 //!
-//! where `queued_s` counts the burst, `arrival` is the round trip less the way back, and `round_trip_s`
-//! is the longest that the measurements suggest. (1) keeps the end of the stream off the slow path.
+//! where `queued_s` counts the burst, `back` is the way of an ACK, and `arrival` is the round trip less
+//! that; of `s` it is the longest that the measurements suggest. What has arrived on `s` frees the window
+//! as soon as an ACK on `f` says so. (1) keeps the end of the stream off the slow path.
 //! It does not count while the application may be waiting for room, because more will come. (2)
 //! leaves the faster paths alone with what they need, and the slower path gets the rest of the window:
 //! a small window goes to the fast path, a large one feeds all of them.
@@ -80,9 +81,10 @@ fn holds_back<'a>(
     if slow.standing() > Some(Standing::Backup) {
         return false;
     }
-    let round_trip = slow.long_round_trip(bytes);
     // A queue delays data, not ACKs; of the faster paths the earliest arrival counts.
-    let arrival = round_trip.saturating_sub(slow.least_one_way());
+    let arrival = slow
+        .long_round_trip(bytes)
+        .saturating_sub(slow.least_one_way());
     let own = slow.round_trip(slow.segment());
     let (mut earlier, mut meanwhile) = (0_u64, 0_u64);
     for fast in paths {
@@ -91,7 +93,8 @@ fn holds_back<'a>(
         if trip < own && fast.queued() > 0 {
             let ahead = arrival.saturating_sub(trip.saturating_sub(fast.one_way()));
             earlier = earlier.saturating_add(fast.carried_in(ahead));
-            meanwhile = meanwhile.saturating_add(fast.carried_in(round_trip));
+            let freed = arrival.saturating_add(fast.least_one_way());
+            meanwhile = meanwhile.saturating_add(fast.carried_in(freed));
         }
     }
     if meanwhile == 0 {
@@ -177,8 +180,9 @@ mod tests {
         let paths = unequal();
         let mut demand = demand(1_000_000);
         demand.in_flight = 20_000;
-        // 150 kB leave the fast path in one RTT of the slow one, and two segments are the share.
-        demand.window = 132_000;
+        // 85 kB leave the fast path until an ACK on it tells what the slow one has brought in 75 ms, and two
+        // segments are the share.
+        demand.window = 67_000;
         assert_eq!(
             MinRtt::new().choose(&paths, &demand),
             Choice::Send {
@@ -186,11 +190,11 @@ mod tests {
                 bytes: 2_000
             }
         );
-        demand.window = 131_999;
+        demand.window = 66_999;
         assert_eq!(MinRtt::new().choose(&paths, &demand), Choice::Wait);
         // The same of the send buffer.
         demand.window = 1_000_000;
-        (demand.waiting, demand.buffer_free) = (100_000, 31_999);
+        (demand.waiting, demand.buffer_free) = (50_000, 16_999);
         assert_eq!(MinRtt::new().choose(&paths, &demand), Choice::Wait);
     }
 
