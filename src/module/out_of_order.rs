@@ -50,16 +50,18 @@ impl OutOfOrder {
         self.pieces.get(self.first..).unwrap_or_default()
     }
 
-    /// Memory of the buffers, in bytes.
-    #[inline]
-    pub(crate) fn memory(&self) -> u32 {
-        self.memory
-    }
-
-    /// Keeps `piece`; gives it back when there is no memory.
-    pub(crate) fn insert(&mut self, piece: Piece) -> Result<(), Skb> {
+    /// Keeps `piece` within `limit` bytes of memory for all; gives it back when there is no room.
+    ///
+    /// What lies farthest ahead makes room: the reader comes to it last. If what is missing next went in
+    /// its place, all the rest would wait in vain for the peer to find out and send it again.
+    pub(crate) fn insert(&mut self, piece: Piece, limit: u32) -> Result<(), Skb> {
         let skb = piece.skb;
         let memory = skb.truesize();
+        while self.memory.saturating_add(memory) > limit {
+            if !self.drop_last_behind(piece.dsn) {
+                return Err(skb);
+            }
+        }
         if self.first > 0 && self.pieces.len() == self.pieces.capacity() {
             self.close_gap();
         }
@@ -93,6 +95,18 @@ impl OutOfOrder {
         }
         self.memory = self.memory.saturating_sub(piece.skb.truesize());
         Some(piece)
+    }
+
+    /// Frees the last run if it begins after `dsn`; `false` if none does.
+    fn drop_last_behind(&mut self, dsn: DataSeq) -> bool {
+        let behind = |last: &&Piece| last.dsn.after(dsn);
+        let Some(last) = self.waiting().last().filter(behind).copied() else {
+            return false;
+        };
+        self.pieces.truncate(self.pieces.len() - 1);
+        self.memory = self.memory.saturating_sub(last.skb.truesize());
+        last.skb.free();
+        true
     }
 
     /// Moves the runs to the front, where there is room.

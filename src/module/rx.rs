@@ -36,6 +36,9 @@ use mptcp_proto::seq::SubflowSeq;
 /// scale, at most 2^14. What TCP has acknowledged, a probe of a closed window above all, must not be
 /// dropped here.
 const ROUNDING: u64 = 1 << 14;
+/// How much more memory than the receive buffer has data may take that came before its turn: a window is
+/// promised for buffers as full as those that came before, and those of a lossy path are less so.
+const OVERWEIGHT: u32 = 2;
 /// How far data may lie ahead where no window is promised: the largest window.
 const WINDOW: u32 = 1 << 30;
 
@@ -163,10 +166,8 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
                 // No reader will take it: the sender's clock must go on without one.
                 events |= event::OUT_OF_ORDER;
                 // CAST: Buffer sizes are positive.
-                let limit = connection.msk().rcvbuf() as u32;
-                if data.out_of_order.memory() > limit {
-                    piece.skb.free();
-                } else if let Err(skb) = data.out_of_order.insert(piece) {
+                let limit = (connection.msk().rcvbuf() as u32).saturating_mul(OVERWEIGHT);
+                if let Err(skb) = data.out_of_order.insert(piece, limit) {
                     skb.free();
                 }
                 break;
