@@ -588,6 +588,13 @@ impl Sock {
         unsafe { bindings::mptcp_shim_limit_orphan(self.as_ptr()) }
     }
 
+    /// When the peer's TCP was heard last, by TCP's clock of 32 bits.
+    ///
+    /// Jiffies.
+    pub(crate) fn heard_at(self) -> u32 {
+        read!((*self.tcp()).rcv_tstamp)
+    }
+
     /// Whether segments are in flight.
     pub(crate) fn waits_for_ack(self) -> bool {
         read!((*self.tcp()).packets_out) != 0
