@@ -56,7 +56,7 @@ pub(crate) fn after_read(connection: &Connection) {
 /// `msk` is owned.
 pub(crate) fn on_read(connection: &Connection, msk: Sock) {
     let rcv_nxt = connection.rcv_nxt();
-    let free = connection.free_space(0);
+    let free = connection.free_space();
     let window = connection.advertised();
     if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, msk.mss()) {
         answer(connection);

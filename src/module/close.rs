@@ -282,17 +282,11 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     let others_end_it = subflows.any(|(_, ssk)| !is_stale(ssk));
     let several = connection.subflows().count() > 1;
     // A FIN with the DATA_FIN has to arrive on one of them, most likely where the peer was heard last.
-    let later = |one: Sock, other: Sock| {
-        // CAST: Less than half of the clock's range lies between the two.
-        let ahead = other.heard_at().wrapping_sub(one.heard_at()) as i32;
-        if ahead > 0 {
-            other
-        } else {
-            one
-        }
+    let patient = if needs_fin {
+        connection.subflows().heard_last()
+    } else {
+        None
     };
-    let all = connection.subflows().iter().map(|(_, ssk)| ssk);
-    let patient = if needs_fin { all.reduce(later) } else { None };
     remove_all(owned, removed, |ssk| {
         if others_end_it && is_stale(ssk) {
             if let Some(subflow) = subflow::of(ssk) {

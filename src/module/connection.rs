@@ -504,8 +504,8 @@ impl Connection {
 
     /// Bytes of data that the receive buffer can still take.
     #[inline]
-    pub(crate) fn free_space(&self, out_of_order: i32) -> u32 {
-        let used = self.msk.receive_memory().saturating_add(out_of_order);
+    pub(crate) fn free_space(&self) -> u32 {
+        let used = self.msk.receive_memory();
         let free = self
             .msk
             .win_from_space(self.msk.rcvbuf().saturating_sub(used));

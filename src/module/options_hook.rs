@@ -388,7 +388,7 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
 #[inline(always)]
 fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) {
     let rcv_nxt = connection.rcv_nxt();
-    let free = connection.free_space(0);
+    let free = connection.free_space();
     let mut window = connection.advertised();
     let field = window.advertise(rcv_nxt, free, ssk.mss(), ssk.rcv_wscale());
     if acks {

@@ -588,11 +588,12 @@ impl Sock {
         unsafe { bindings::mptcp_shim_limit_orphan(self.as_ptr()) }
     }
 
-    /// When the peer's TCP was heard last, by TCP's clock of 32 bits.
+    /// How long ago the peer's TCP was heard last.
     ///
     /// Jiffies.
-    pub(crate) fn heard_at(self) -> u32 {
-        read!((*self.tcp()).rcv_tstamp)
+    pub(crate) fn silence(self) -> u32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_silence(self.as_ptr()) }
     }
 
     /// Whether segments are in flight.
@@ -606,7 +607,7 @@ impl Sock {
         unsafe { bindings::mptcp_shim_silence_due_us(self.as_ptr()) }
     }
 
-    /// Whether the peer's TCP has answered nothing for longer than that, though it should.
+    /// Whether the peer's TCP has answered nothing for longer than it usually takes, though it should.
     pub(crate) fn is_silent(self) -> bool {
         // SAFETY: A live TCP socket by the type invariant.
         unsafe { bindings::mptcp_shim_is_silent(self.as_ptr()) }

@@ -162,6 +162,16 @@ impl Subflows {
         i32::try_from(sum).map_or(most, |sum| sum.min(most))
     }
 
+    /// The subflow on which the peer was heard last, `None` when there is none.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn heard_last(&self) -> Option<Sock> {
+        let all = self.iter().map(|(_, ssk)| ssk);
+        all.min_by_key(|ssk| ssk.silence())
+    }
+
     /// Whether data is on its way on a subflow that is not the fastest.
     ///
     /// # Locking

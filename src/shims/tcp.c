@@ -264,8 +264,9 @@ void mptcp_shim_limit_backoff(struct sock *sk)
 }
 
 /*
- * For a subflow that ends and has only its FIN to deliver, which nobody needs any more: TCP gives a
- * path that does not answer up after seconds, not after a minute or two. The socket is owned.
+ * For a subflow that ends and has only its FIN to deliver, which nobody needs any more, or which another
+ * subflow delivers as well: TCP gives a path that does not answer up after seconds, not after a minute or
+ * two. The socket is owned.
  */
 void mptcp_shim_limit_orphan(struct sock *sk)
 {
@@ -288,14 +289,19 @@ u32 mptcp_shim_patience_us(const struct sock *sk)
 	return min(srtt + max(READ_ONCE(tp->mdev_us), 20U * USEC_PER_MSEC), 10U * USEC_PER_SEC);
 }
 
-/* Whether data waits for its ACK and nothing has come for longer than that. */
+/* How long ago the peer's TCP was heard last, in jiffies. May be called without the socket. */
+u32 mptcp_shim_silence(const struct sock *sk)
+{
+	return tcp_jiffies32 - READ_ONCE(tcp_sk(sk)->rcv_tstamp);
+}
+
+/* Whether data waits for its ACK and nothing has come for longer than its usual round trip. */
 bool mptcp_shim_is_silent(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 1;
-	const u32 silence = tcp_jiffies32 - READ_ONCE(tp->rcv_tstamp);
 
-	return tp->packets_out && silence > patience &&
+	return tp->packets_out && mptcp_shim_silence(sk) > patience &&
 	       mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk) > jiffies_to_usecs(patience);
 }
 
@@ -307,8 +313,7 @@ u32 mptcp_shim_silence_due_us(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 2;
-	const u32 quiet = min(tcp_jiffies32 - READ_ONCE(tp->rcv_tstamp),
-			      tcp_jiffies32 - READ_ONCE(tp->lsndtime));
+	const u32 quiet = min(mptcp_shim_silence(sk), tcp_jiffies32 - READ_ONCE(tp->lsndtime));
 
 	return jiffies_to_usecs(quiet < patience ? patience - quiet : 1);
 }
