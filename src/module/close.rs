@@ -304,9 +304,10 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     proto_ops::destroy(msk);
 }
 
-/// Takes all subflows out of their slots, each after `prepare`, which owns it.
+/// Takes all subflows out of their slots for good, each after `prepare`, which owns it.
 fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Sock)) {
     let connection = owned.connection();
+    owned.data().connection().subflows().shut();
     for (slot, ssk) in connection.subflows().iter() {
         if owned.take_subflow(slot, ssk) {
             ssk.lock(true);

@@ -383,7 +383,9 @@ impl Connection {
     /// Whether further subflows can join.
     #[inline]
     pub(crate) fn is_joinable(&self) -> bool {
-        self.joinable.load(Ordering::Relaxed) && !self.has_fallen_back()
+        self.joinable.load(Ordering::Relaxed)
+            && !self.has_fallen_back()
+            && !self.subflows.are_shut()
     }
 
     /// The peer has shown that it speaks MPTCP: paths can be managed from now on.
@@ -687,6 +689,9 @@ impl Connection {
         let taken = self.subflows.take(0, ssk);
         if taken && !self.adopted.load(Ordering::Acquire) {
             let alone = self.subflows.count() == 0;
+            if alone {
+                self.subflows.shut();
+            }
             drop(data);
             if alone {
                 proto_ops::destroy(self.msk);
@@ -698,17 +703,22 @@ impl Connection {
         data.publish(event::BROKEN);
     }
 
-    /// The application's `struct socket` takes the connection over from the subflow.
+    /// The application's `struct socket` takes the connection over from the subflow: `switch` gives it
+    /// the connection socket, unless another thread has done so, or the connection is gone.
     ///
-    /// `false` when another thread has done it, or the connection is gone.
-    pub(crate) fn adopt(&self) -> bool {
+    /// # Locking
+    ///
+    /// Takes the data lock, under which `switch` runs: a thread that comes second finds it done.
+    pub(crate) fn adopt(&self, switch: impl FnOnce()) {
         let _data = DataLock::take(self);
-        let adopted = !self.is_over() && !self.adopted.swap(true, Ordering::AcqRel);
-        if adopted && self.has_events(event::WORK) {
+        if self.is_over() || self.adopted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        switch();
+        if self.has_events(event::WORK) {
             // What the worker has left until now.
             self.schedule(0);
         }
-        adopted
     }
 
     /// Whether the worker may lock the first subflow: not while it waits in a listener's queue, which

@@ -64,15 +64,23 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
         return Kind::Early;
     };
     let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
-    // SAFETY: As above.
-    let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
-    if !core::ptr::eq(ops, early_ops(sk.family())) {
+    let is_early = || {
+        // SAFETY: As above.
+        let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
+        core::ptr::eq(ops, early_ops(sk.family()))
+    };
+    if !is_early() {
         return Kind::Settled;
     }
     if let Some(subflow) = subflow::of(sk) {
         // SAFETY: As above.
         unsafe { adopt(sock, subflow.connection()) };
-        return Kind::Settled;
+        // A connection that is gone leaves the socket to TCP.
+        return if is_early() {
+            Kind::Early
+        } else {
+            Kind::Settled
+        };
     }
     if sk.in_states(undecided) || af_ops::is_hooked(sk) {
         return Kind::Early;
@@ -111,18 +119,17 @@ unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
 /// `sock` holds the first subflow of `connection` and is in a system call.
 #[inline(never)]
 unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
-    if !connection.adopt() {
-        return;
-    }
     let msk = connection.msk();
-    // SAFETY: `adopt` let only this thread in. The subflow keeps its pointer to the socket, as
-    // firewall rules by owner and accounting expect; its wake-ups are harmless.
-    unsafe {
-        bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
-        bindings::mptcp_shim_set_custom_sockopt(sock);
-        core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
-        core::ptr::write_volatile(&raw mut (*sock).ops, connected_ops(msk.family()));
-    }
+    connection.adopt(|| {
+        // SAFETY: `adopt` lets only one thread in. The subflow keeps its pointer to the socket, as
+        // firewall rules by owner and accounting expect; its wake-ups are harmless.
+        unsafe {
+            bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
+            bindings::mptcp_shim_set_custom_sockopt(sock);
+            core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
+            core::ptr::write_volatile(&raw mut (*sock).ops, connected_ops(msk.family()));
+        }
+    });
 }
 
 /// The TCP socket of `sock` as long as its kind is not known.

@@ -36,6 +36,7 @@ use crate::skb::{
 };
 use crate::sock::Sock;
 use crate::subflow::{
+    hold,
     Handshake,
     Subflow, //
 };
@@ -65,6 +66,7 @@ use mptcp_proto::options::{
 };
 use mptcp_proto::path_manager::{
     Backup,
+    Ended,
     Join,
     JoinVerdict,
     LocalEnd,
@@ -299,15 +301,15 @@ fn accept(
     described: &Join,
     local_isn: u32,
 ) -> Result<(), MpTcprst> {
+    let mut data = DataLock::take(connection);
     if !connection.is_joinable() {
         return Err(Refusal::Over.reset());
     }
-    let mut data = DataLock::take(connection);
     let paths = paths::of(&mut data).ok_or(Refusal::TooManySubflows.reset())?;
     let id = paths.on_joined(described, now()).map_err(Refusal::reset)?;
     let attached = attach::attach_joined(child, connection, id, Handshake::Joined);
     let Ok(subflow) = attached else {
-        paths.on_subflow_ended(id, mptcp_proto::path_manager::Ended::Unreachable, now());
+        paths.on_subflow_ended(id, Ended::Unreachable, now());
         return Err(Refusal::TooManySubflows.reset());
     };
     subflow.set_backup(Backup {
@@ -322,9 +324,15 @@ fn accept(
         bindings::mptcp_shim_inherit(child.as_ptr(), connection.msk().as_ptr());
         bindings::mptcp_shim_sock_detach(child.as_ptr());
     }
+    if !connection.subflows().put(id.slot(), child) {
+        subflow.change_hold(hold::QUEUE, hold::DOOMED);
+        if let Some(paths) = paths::of(&mut data) {
+            paths.on_subflow_ended(id, Ended::Unreachable, now());
+        }
+        return Err(Refusal::TooManySubflows.reset());
+    }
     // The slot's hold; the listener's queue has its own.
     child.hold();
-    connection.subflows().put(id.slot(), child);
     drop(data);
     connection.schedule(event::JOINED);
     Ok(())

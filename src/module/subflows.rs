@@ -11,6 +11,7 @@ use crate::sock::Sock;
 use crate::subflow;
 use core::ptr::null_mut;
 use core::sync::atomic::{
+    AtomicBool,
     AtomicPtr,
     AtomicU8,
     Ordering, //
@@ -62,6 +63,8 @@ pub(crate) struct Subflows {
     slots: [AtomicPtr<bindings::sock>; SUBFLOWS],
     /// How many slots are filled.
     count: AtomicU8,
+    /// Whether the slots are being emptied for good.
+    shut: AtomicBool,
 }
 
 impl Subflows {
@@ -74,6 +77,7 @@ impl Subflows {
         Self {
             slots,
             count: AtomicU8::new(1),
+            shut: AtomicBool::new(false),
         }
     }
 
@@ -103,9 +107,26 @@ impl Subflows {
             })
     }
 
-    /// Puts a subflow into an empty slot, and its hold with it; `false` when the slot is not empty.
+    /// Lets no further subflow in: whoever empties the slots of a connection that ends must not miss one.
+    ///
+    /// # Locking
+    ///
+    /// The data lock is held.
+    pub(crate) fn shut(&self) {
+        self.shut.store(true, Ordering::Release);
+    }
+
+    /// Whether no further subflow is let in. Exact only under the data lock.
+    #[inline]
+    pub(crate) fn are_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// Puts a subflow into an empty slot, and its hold with it; `false` when the slot is not empty, or
+    /// the slots are shut.
     pub(crate) fn put(&self, slot: u8, ssk: Sock) -> bool {
-        let free = self.slots.get(usize::from(slot)).is_some_and(|place| {
+        let place = self.slots.get(usize::from(slot));
+        let free = place.filter(|_| !self.are_shut()).is_some_and(|place| {
             place
                 .compare_exchange(
                     null_mut(),
