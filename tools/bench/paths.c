@@ -5,7 +5,9 @@
  *   paths serve PROTOCOL PORT BUFFER                sends, receives or answers, as a client asks; prints "ready"
  *   paths bulk PROTOCOL ADDRESS PORT BUFFER BYTES MS   downloads BYTES, or for MS milliseconds where BYTES is 0:
  *                                                   Mbit/s from connect() to the end
- *   paths gap PROTOCOL ADDRESS PORT BUFFER MS       downloads for MS milliseconds: longest time in ms without data
+ *   paths gap PROTOCOL ADDRESS PORT BUFFER MS       downloads for MS milliseconds: longest time in ms without data,
+ *                                                   of those that began in the second after "begun"; what TCP
+ *                                                   itself loses later on the path that is left does not count
  *   paths reply PROTOCOL ADDRESS PORT BUFFER MS     a request every 250 ms for MS milliseconds: longest wait in ms
  *                                                   for an answer
  * PROTOCOL is 0 (TCP) or 262 (the kernel's own MPTCP). BUFFER is what SO_RCVBUF and SO_SNDBUF get, 0 for the
@@ -29,7 +31,7 @@
 #define PROGRAM "paths"
 #include "common.h"
 
-enum { CHUNK = 1 << 16, REQUEST = 100, PERIOD_MS = 250, BEGUN_MS = 500, LIMIT_S = 60 };
+enum { CHUNK = 1 << 16, REQUEST = 100, PERIOD_MS = 250, BEGUN_MS = 500, LOSS_MS = 1000, LIMIT_S = 60 };
 
 /* What a client asks for, in its first bytes. */
 struct order {
@@ -146,7 +148,7 @@ static void begun(double start)
 	fputs("begun\n", stderr);
 }
 
-/* Reads to the end; returns the bytes, and the longest time without any. */
+/* Reads to the end; returns the bytes, and the longest time without any around the loss of a path. */
 static uint64_t drain(int fd, double start, double *gap)
 {
 	double last = 0;
@@ -156,7 +158,7 @@ static uint64_t drain(int fd, double start, double *gap)
 	while ((n = read(fd, buffer, CHUNK)) > 0) {
 		double at = now();
 
-		if (last && at - last > *gap)
+		if (last && last - start < (BEGUN_MS + LOSS_MS) * 1e-3 && at - last > *gap)
 			*gap = at - last;
 		last = at;
 		bytes += n;
