@@ -36,6 +36,7 @@ use mptcp_proto::mapping::{
 };
 use mptcp_proto::options::{
     mptcp_options,
+    AddAddr,
     Dss,
     MpCapable,
     MpFastclose,
@@ -223,27 +224,13 @@ fn on_fourth_ack(subflow: &Subflow, data: &mut DataLock<'_>) {
 #[cold]
 fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
     let connection = data.connection();
+    if let MptcpOption::AddAddr(option) = option {
+        return on_add_addr(subflow, data, option);
+    }
     if !connection.is_joinable() {
         return;
     }
     match option {
-        MptcpOption::AddAddr(option) => {
-            if option
-                .hmac
-                .is_some_and(|hmac| hmac != connection.peer_hmac(option))
-            {
-                return;
-            }
-            let Some(paths) = paths::of(data) else {
-                return;
-            };
-            if paths.on_add_addr(option, now()).is_to_be_echoed() {
-                let free = data.echoes.iter_mut().find(|place| place.is_none());
-                if let Some(place) = free {
-                    *place = Some(option.echo());
-                }
-            }
-        }
         MptcpOption::RemoveAddr(option) => {
             if let Some(paths) = paths::of(data) {
                 paths.on_remove_addr(option);
@@ -257,6 +244,36 @@ fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_
             paths::note_priorities(data);
         }
         _ => return,
+    }
+    connection.schedule(event::PATHS | event::PUSH);
+}
+
+/// An announcement, or the echo of one. The code of an announcement takes both keys: it shows as well as a
+/// DSS that the server has got ours, and often comes first.
+///
+/// RFC 8684, Section 3.4.1.
+fn on_add_addr(subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
+    let connection = data.connection();
+    if let Some(hmac) = option.hmac {
+        if hmac != connection.peer_hmac(option) {
+            return;
+        }
+        if !subflow.is_proven() {
+            subflow.prove();
+            connection.on_fully_established();
+        }
+    }
+    if !connection.is_joinable() {
+        return;
+    }
+    let Some(paths) = paths::of(data) else {
+        return;
+    };
+    if paths.on_add_addr(option, now()).is_to_be_echoed() {
+        let free = data.echoes.iter_mut().find(|place| place.is_none());
+        if let Some(place) = free {
+            *place = Some(option.echo());
+        }
     }
     connection.schedule(event::PATHS | event::PUSH);
 }
