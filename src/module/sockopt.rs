@@ -131,7 +131,12 @@ pub(crate) unsafe extern "C" fn setsockopt(
                 return result;
             }
             // SAFETY: As above.
-            unsafe { set_on(msk, level, name, value, len) }
+            let result = unsafe { set_on(msk, level, name, value, len) };
+            if level == bindings::SOL_TCP as c_int && name == bindings::TCP_KEEPIDLE as c_int {
+                // TCP has set its timer on the connection socket, where it is the path manager's.
+                connection.schedule(event::PATHS);
+            }
+            result
         }
     }
 }
