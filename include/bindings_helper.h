@@ -6,6 +6,7 @@
 #include <linux/inetdevice.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/mptcp.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
@@ -35,3 +36,12 @@
 /* Macros that bindgen cannot evaluate by itself. */
 static const gfp_t RUST_CONST_GFP_ATOMIC = GFP_ATOMIC;
 static const gfp_t RUST_CONST_GFP_KERNEL = GFP_KERNEL;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_MCAP_REM = MPTCP_SUBFLOW_FLAG_MCAP_REM;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_MCAP_LOC = MPTCP_SUBFLOW_FLAG_MCAP_LOC;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_JOIN_REM = MPTCP_SUBFLOW_FLAG_JOIN_REM;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_JOIN_LOC = MPTCP_SUBFLOW_FLAG_JOIN_LOC;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_BKUP_REM = MPTCP_SUBFLOW_FLAG_BKUP_REM;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_BKUP_LOC = MPTCP_SUBFLOW_FLAG_BKUP_LOC;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED = MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_CONNECTED = MPTCP_SUBFLOW_FLAG_CONNECTED;
+static const u32 RUST_CONST_MPTCP_SUBFLOW_FLAG_MAPVALID = MPTCP_SUBFLOW_FLAG_MAPVALID;

@@ -63,6 +63,20 @@ struct mptcp_address {
 	bool prefers_temporary;	/* the interface prefers temporary addresses to the stable ones */
 };
 
+/* What socket diagnostics tell of a subflow, as MPTCP_SUBFLOW_ATTR_* and MPTCP_SUBFLOW_FLAG_* have it. */
+struct mptcp_subflow_state {
+	u32 token_rem;
+	u32 token_loc;
+	u32 flags;
+	u8 id_rem;
+	u8 id_loc;
+	u16 map_datalen;
+	u32 relwrite_seq;
+	u32 map_sfseq;
+	u32 ssn_offset;
+	u64 map_seq;
+};
+
 typedef void (*mptcp_each_address)(const struct mptcp_address *address, void *context);
 
 /* device.c */
@@ -71,6 +85,10 @@ struct net *mptcp_shim_net_of_ifa(const void *ifa);
 struct net *mptcp_shim_net_of_ifa6(const void *ifa);
 struct net *mptcp_shim_net_of_device(const struct net_device *dev);
 void mptcp_shim_for_each_address(struct net *net, mptcp_each_address each, void *context);
+
+/* diag.c */
+int mptcp_shim_put_subflow(struct sk_buff *skb, const struct mptcp_subflow_state *state, bool net_admin);
+size_t mptcp_shim_subflow_size(bool net_admin);
 
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);

@@ -8,6 +8,7 @@
 use crate::af_ops;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::diag;
 use crate::handshake::Agreement;
 use crate::join;
 use crate::net;
@@ -33,6 +34,8 @@ static mut ULP: bindings::tcp_ulp_ops = {
     let mut ops: bindings::tcp_ulp_ops = unsafe { core::mem::zeroed() };
     ops.init = Some(refuse);
     ops.release = Some(release);
+    ops.get_info = Some(diag::get_info);
+    ops.get_info_size = Some(diag::get_info_size);
     let name = b"mptcp_rs";
     let mut index = 0;
     while index < name.len() {

@@ -16,6 +16,7 @@ mod close;
 mod config;
 mod connection;
 mod crypto;
+mod diag;
 mod early;
 mod event;
 mod handshake;

@@ -66,6 +66,11 @@ pub(crate) fn of<'a>(data: &'a mut DataLock<'_>) -> Option<&'a mut Paths> {
     data.paths.as_deref_mut()
 }
 
+/// The path manager's state of a connection; `None` as long as nothing has asked for it.
+pub(crate) fn existing<'a>(data: &'a mut DataLock<'_>) -> Option<&'a Paths> {
+    data.paths.as_deref()
+}
+
 /// The state of a connection that has only its first subflow.
 fn begin(connection: &Connection) -> Paths {
     let settings = choice::settings(connection.msk());

@@ -141,7 +141,8 @@ pub(crate) fn on_segment(
         }
     }
     if !seen && !subflow.is_proven() && !subflow.is_joined() {
-        if subflow.falls_back(Event::AckWithoutDss) {
+        let acks_data = subflow.local_ssn(header.ack_seq).after(SubflowSeq::new(1));
+        if acks_data && subflow.falls_back(Event::AckWithoutDss) {
             drop(data);
             on_plain_ack(ssk, subflow, header);
             return;

@@ -38,7 +38,10 @@ fn scope(level: u32, name: u32) -> Scope {
     match (level, name) {
         (
             bindings::SOL_SOCKET,
-            bindings::SO_RCVLOWAT | bindings::SO_RCVBUF | bindings::SO_RCVBUFFORCE,
+            bindings::SO_RCVLOWAT
+            | bindings::SO_RCVBUF
+            | bindings::SO_RCVBUFFORCE
+            | bindings::SO_PEEK_OFF,
         ) => Scope::Connection,
         (
             bindings::SOL_TCP,
@@ -47,6 +50,8 @@ fn scope(level: u32, name: u32) -> Scope {
             | bindings::TCP_MD5SIG
             | bindings::TCP_AO_ADD_KEY,
         ) => Scope::Refused,
+        // It would make the connection socket TCP's.
+        (bindings::SOL_IPV6, bindings::IPV6_ADDRFORM) => Scope::Refused,
         (bindings::SOL_TCP, bindings::TCP_INQ) => Scope::Connection,
         _ => Scope::Both,
     }

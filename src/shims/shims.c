@@ -2,6 +2,7 @@
 /* One object from all the shims: a file for each area of kernel headers. */
 #include "join.c"
 #include "device.c"
+#include "diag.c"
 #include "layout.c"
 #include "net.c"
 #include "request.c"

@@ -2,6 +2,7 @@
 /* Sockets: include/net/sock.h and the parts of struct sock that a clone must not share. */
 #include <linux/sched/signal.h>
 #include <net/hotdata.h>
+#include <net/inet_common.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -45,12 +46,13 @@ void mptcp_shim_sock_orphan(struct sock *sk)
 
 /*
  * No application holds the socket, but TCP goes on delivering what arrives and sending what waits.
- * For that it needs a struct socket, whose flags say that somebody waits for room, and a wait queue,
- * which TCP joins for a moment also when it is told not to wait.
+ * For that it needs a struct socket, whose flags say that somebody waits for room and whose operations
+ * socket options look at, and a wait queue, which TCP joins for a moment also when it is told not to wait.
  */
 void mptcp_shim_sock_detach(struct sock *sk)
 {
 	static struct socket_alloc nobody = {
+		.socket.ops = &inet_stream_ops,
 		.socket.wq.wait = __WAIT_QUEUE_HEAD_INITIALIZER(nobody.socket.wq.wait),
 	};
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The cases of 10-paths.sh and 12-rates.sh: what the links are like, what happens, what has to be seen (paths.py runs them)."""
+import re
+import subprocess
 from dataclasses import dataclass, field
 
 UNLIKE = {"wifi": "rate 12mbit delay 10ms limit 100", "cell": "rate 6mbit delay 20ms limit 100"}
@@ -82,6 +84,20 @@ def announced(run, wire):
     return None
 
 
+def shown_by_ss(run, _wire):
+    """ss -ti shows of both subflows of a client of ours how they came to their connection, and which that is."""
+    if run.roles["client"] != "ours":
+        return None
+    told = re.findall(r"tcp-ulp-mptcp_rs flags:(\w+) token:(\w+)\(id:(\d+)\)/(\w+)\(id:(\d+)\)", run.shown)
+    flags = {"".join(flag for flag in mine[0] if flag != "v"): mine[1:] for mine in told}
+    if flags.keys() != {"Mmec", "Jjec"}:
+        return f"ss shows flags {sorted(flags)}, not Mmec and Jjec:\n{run.shown}"
+    first, joined_one = flags["Mmec"], flags["Jjec"]
+    if (first[0], first[2]) != (joined_one[0], joined_one[2]) or (first[1], first[3]) != ("0", "0"):
+        return f"the subflows differ in their tokens, or the first has no ID 0: {told}"
+    return None if joined_one[3] != "0" else f"the second address has the ID of the first: {told}"
+
+
 def families_differ(_run, wire):
     """The subflows are of both families."""
     if {subflow.family for subflow in wire.members()} != {4, 6}:
@@ -161,6 +177,12 @@ def both_work(run):
     """Both paths carry data."""
     run.carries("wifi0")
     run.carries("cell0", 100_000)
+
+
+def ask_ss(run):
+    """Asks for what the kernel tells of the client's subflows."""
+    run.shown = subprocess.run(["ip", "netns", "exec", "client", "ss", "-tniH", "dport", f"= :{run.port}"],
+                               capture_output=True, text=True, check=True).stdout
 
 
 def some_data(run):
@@ -262,7 +284,7 @@ def selftest(rate1, rate2, delay1, delay2, limit1, limit2, name):
 
 
 ROUTED = [
-    Case("both paths carry", [joined, both_carry], [both_work], more_families=(6,)),
+    Case("both paths carry", [joined, both_carry, shown_by_ss], [both_work, ask_ss], more_families=(6,)),
     Case("1 % loss on each", [joined, both_carry], [both_work, some_data], links=LOSSY),
     Case("carrier lost and back", [joined, came_back], [both_work, carrier_lost, other_carries, carrier_back],
          more_families=(6,)),
@@ -283,7 +305,8 @@ ROUTED = [
     Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),
     Case("close with data in flight", [joined, both_carry, no_reset], size=1_500_000, close=True),
 ]
-DIRECT = [Case("both paths carry", [joined, announced, both_carry], [both_work], more_families=(6,))]
+DIRECT = [Case("both paths carry", [joined, announced, both_carry, shown_by_ss], [both_work, ask_ss],
+               more_families=(6,))]
 MIXED = [Case("IPv4 and IPv6 path", [joined, announced, families_differ, both_carry], [both_work], mixed=1)]
 BACKUP = [
     Case("backup waits, carrier lost", [backup_waits, came_back],

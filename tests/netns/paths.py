@@ -141,7 +141,7 @@ class Run:
         self.enough, self.failed = threading.Event(), threading.Event()
         self.began = self.ended = self.last = 0.0
         self.stall, self.client_port, self.times, self.notes = 0.0, None, {}, []
-        self.receiver, self.counts, self.gaps = None, {}, []
+        self.receiver, self.counts, self.gaps, self.shown = None, {}, [], ""
 
     # What steps do.
 

@@ -205,6 +205,9 @@ def connect_ipv4_mapped_address():
             same(client.recv(2), b"yz")
             if ROLES["client"] == "ours" and ROLES["server"] != "plain":
                 same(chosen(client, SCHEDULER), "minrtt", "it is MPTCP")
+                fails(errno.EOPNOTSUPP, client.setsockopt, socket.IPPROTO_IPV6, 1, socket.AF_INET)  # IPV6_ADDRFORM
+                client.sendall(b"x")
+                same(server.recv(1), b"x")
 
 
 @case

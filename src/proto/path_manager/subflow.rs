@@ -217,6 +217,17 @@ impl Paths {
         })
     }
 
+    /// Returns what the hosts call the addresses of the subflow, the local one first, or `None` if it is
+    /// gone, or its local address has been withdrawn.
+    ///
+    /// RFC 8684, Section 3.4.1.
+    #[must_use]
+    pub fn address_ids(&self, id: SubflowId) -> Option<(AddressId, AddressId)> {
+        let subflow = self.subflows.get(id.slot)?;
+        let local = self.locals.get(subflow.local)?;
+        (subflow.generation == id.generation).then_some((local.id?, subflow.peer_id))
+    }
+
     /// Takes in that a subflow asked for by [`super::Decision::Connect`] can carry data.
     ///
     /// `peer_id` and `peer_backup` are what the MP_JOIN of the SYN/ACK says.
