@@ -210,6 +210,7 @@ void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk);
 int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *local, const struct mptcp_endpoint *peer, int ifindex);
 struct sock *mptcp_shim_disown(struct socket *sock);
 int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *), struct socket **sock);
+void mptcp_shim_count_in_net(struct sock *sk);
 struct sock *mptcp_shim_take_child(struct socket *sock);
 void mptcp_shim_release_socket(struct socket *sock);
 void mptcp_shim_steer(struct sk_buff *skb, struct sock *listener);

@@ -125,7 +125,10 @@ fn hand_over(child: Sock) {
     child.lock(false);
     let kept = subflow::of(child)
         .is_some_and(|subflow| subflow.change_hold(hold::QUEUE, hold::CONNECTION));
-    if !kept {
+    if kept {
+        // SAFETY: The child is owned, and comes here once. Its connection keeps the namespace.
+        unsafe { bindings::mptcp_shim_count_in_net(child.as_ptr()) };
+    } else {
         // It did not join, or its connection has let go of it.
         child.reset_on_close();
     }

@@ -189,6 +189,15 @@ int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(str
 	return 0;
 }
 
+/*
+ * A child of a listener of the kernel's does not count as a user of its namespace, and TCP stops the timers
+ * of such a socket when it is closed: a FIN that is lost would never be repeated.
+ */
+void mptcp_shim_count_in_net(struct sock *sk)
+{
+	sk_net_refcnt_upgrade(sk);
+}
+
 /* The next child of the listener @sock, without its struct socket; NULL when there is none. */
 struct sock *mptcp_shim_take_child(struct socket *sock)
 {

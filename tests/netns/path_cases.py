@@ -261,6 +261,13 @@ def options_pass(run):
         run.carries("wifi0")
 
 
+def fins_lost(run):
+    """The first FINs of the server do not get through on cell, and have to be repeated."""
+    run.do("fins", "nft add table inet fins", "nft add chain inet fins forward { type filter hook forward priority 0 ; }",
+           "nft add rule inet fins forward oifname cell1 tcp flags & fin == fin quota until 250 bytes drop",
+           namespace="router")
+
+
 def kill(interface):
     """ss -K on the client's subflow of one interface."""
     address = {"wifi0": "10.0.1.1", "cell0": "10.0.2.1"}[interface]
@@ -304,6 +311,8 @@ ROUTED = [
          chooser="client"),
     Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),
     Case("close with data in flight", [joined, both_carry, no_reset], size=1_500_000, close=True),
+    # What has not ended then is found when all cases are done.
+    Case("the first FINs are lost on one path", [joined, both_carry, no_reset], [both_work, fins_lost], way="upload"),
 ]
 DIRECT = [Case("both paths carry", [joined, announced, both_carry, shown_by_ss], [both_work, ask_ss],
                more_families=(6,))]
