@@ -79,6 +79,17 @@ struct mptcp_subflow_state {
 
 typedef void (*mptcp_each_address)(const struct mptcp_address *address, void *context);
 
+/* Writes the text of a file that belongs to a namespace; the first argument is a struct seq_file. */
+typedef void (*mptcp_show)(void *file, const struct net *net);
+
+/* counters.c */
+uintptr_t mptcp_shim_make_counters(size_t count);
+void mptcp_shim_free_counters(uintptr_t counters);
+void mptcp_shim_count(uintptr_t counters, size_t place, int n);
+u64 mptcp_shim_counted(uintptr_t counters, size_t place);
+int mptcp_shim_make_counters_file(struct net *net, mptcp_show show);
+void mptcp_shim_remove_counters_file(struct net *net);
+
 /* device.c */
 void mptcp_shim_device_of_event(const void *info, struct mptcp_device *device);
 struct net *mptcp_shim_net_of_ifa(const void *ifa);
@@ -207,7 +218,8 @@ struct mptcp_join {
 void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local, struct mptcp_endpoint *peer);
 int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock);
 void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk);
-int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *local, const struct mptcp_endpoint *peer, int ifindex);
+int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *local, int ifindex);
+int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *peer);
 struct sock *mptcp_shim_disown(struct socket *sock);
 int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *), struct socket **sock);
 void mptcp_shim_count_in_net(struct sock *sk);

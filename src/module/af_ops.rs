@@ -239,6 +239,7 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
     };
     if subflow::of(ssk).is_none() && handshake::is_plain_answer(ssk, packet) {
         // The commonest case there is: a peer that speaks plain TCP.
+        handshake::on_plain_answer(ssk);
         ssk.set_af_ops(original);
     } else if !may_cache_route(ssk, packet) {
         return;
@@ -291,7 +292,7 @@ unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::s
     if join_listener::is_ours(listener) {
         return join::while_answering(listener.net(), packet, listener.family(), answer);
     }
-    handshake::while_answering(packet, answer)
+    handshake::while_answering(listener, packet, answer)
 }
 
 /// The third ACK has arrived: the child is born.

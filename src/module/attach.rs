@@ -8,6 +8,10 @@
 use crate::af_ops;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::{
+    count,
+    Counter, //
+};
 use crate::diag;
 use crate::handshake::Agreement;
 use crate::join;
@@ -61,8 +65,12 @@ pub(crate) fn ulp() -> *mut bindings::tcp_ulp_ops {
 ///
 /// `ssk` is owned. # Context: softirq or process.
 pub(crate) fn attach_first(ssk: Sock, agreement: &Agreement, header: &Header) -> Result {
-    let tables = Tables::new()?;
-    let connection = Connection::create(ssk, agreement, header)?;
+    let no_connection = |error| {
+        count(ssk.net(), Counter::MPFallbackTokenInit);
+        error
+    };
+    let tables = Tables::new().map_err(no_connection)?;
+    let connection = Connection::create(ssk, agreement, header).map_err(no_connection)?;
     let handshake = match agreement.client {
         Some(client) => Handshake::Opened(client),
         None => Handshake::Accepted,

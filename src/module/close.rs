@@ -134,7 +134,7 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
         msk.add_shutdown(bindings::RCV_SHUTDOWN);
     }
     if state != msk.state() {
-        msk.set_state(state);
+        data.connection().set_state(state);
         msk.call_state_change();
     }
     if peer_finished {
@@ -166,7 +166,7 @@ pub(crate) fn end_broken(connection: &Connection, msk: Sock) {
     if msk.error() == 0 && msk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 == 0 {
         msk.set_error(bindings::ECONNRESET as i32);
     }
-    msk.set_state(bindings::TCP_CLOSE);
+    connection.set_state(bindings::TCP_CLOSE);
     msk.add_shutdown(bindings::SHUTDOWN_MASK);
     if msk.error() != 0 {
         msk.report_error();
@@ -340,7 +340,7 @@ fn abort_into(owned: &mut Owned<'_>, removed: &mut Removed) {
         ssk.reset_on_close();
     });
     if msk.state() != bindings::TCP_CLOSE {
-        msk.set_state(bindings::TCP_CLOSE);
+        connection.set_state(bindings::TCP_CLOSE);
         msk.add_shutdown(bindings::SHUTDOWN_MASK);
         msk.call_state_change();
     }

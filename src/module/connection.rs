@@ -18,6 +18,10 @@
 use crate::bindings;
 use crate::choice;
 use crate::config;
+use crate::counters::{
+    self,
+    Counter, //
+};
 use crate::crypto::KernelSha256;
 use crate::event;
 use crate::handshake::Agreement;
@@ -25,6 +29,7 @@ use crate::locks::{
     Data,
     DataLock, //
 };
+use crate::net;
 use crate::paths;
 use crate::progress::Progress;
 use crate::proto_ops;
@@ -246,6 +251,7 @@ impl Connection {
             )
         };
         connection.write_tcp_view(local_idsn.advance(1), rcv_nxt);
+        connection.count(Counter::MPCurrEstab);
         if token_table::insert(connection).is_err() {
             connection.abandon();
             return Err(EEXIST);
@@ -326,6 +332,27 @@ impl Connection {
     pub(crate) fn only_first(&self) -> Option<Sock> {
         let alone = self.subflows.count() == 1 && self.subflows.get(0) == Some(self.first);
         alone.then_some(self.first)
+    }
+
+    /// Sets the TCP state of the connection socket.
+    ///
+    /// # Locking
+    ///
+    /// The connection socket is owned.
+    pub(crate) fn set_state(&self, state: u32) {
+        let is_established =
+            |state| state == bindings::TCP_ESTABLISHED || state == bindings::TCP_CLOSE_WAIT;
+        let ends = is_established(self.msk.state()) && !is_established(state);
+        self.msk.set_state(state);
+        if ends {
+            net::counters(self.msk.net()).add(Counter::MPCurrEstab, -1);
+        }
+    }
+
+    /// Counts once in the namespace.
+    #[inline]
+    pub(crate) fn count(&self, counter: Counter) {
+        counters::count(self.msk.net(), counter);
     }
 
     /// Our token.

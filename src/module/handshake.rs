@@ -11,6 +11,10 @@
 use crate::af_ops;
 use crate::attach;
 use crate::bindings;
+use crate::counters::{
+    count,
+    Counter, //
+};
 use crate::crypto;
 use crate::join::{
     self,
@@ -114,6 +118,12 @@ pub(crate) fn is_plain_answer(ssk: Sock, packet: Skb) -> bool {
     packet.had_flags(SYN | ACK) && !ssk.saw_unknown_option()
 }
 
+/// A hooked client has received a SYN-ACK without an option of ours.
+#[inline]
+pub(crate) fn on_plain_answer(ssk: Sock) {
+    count(ssk.net(), Counter::MPCapableFallbackSYNACK);
+}
+
 /// A hooked client has received its SYN-ACK.
 ///
 /// # Locking
@@ -127,9 +137,11 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     }
     let Some(option) = mp_capable(options) else {
+        on_plain_answer(ssk);
         af_ops::unhook(ssk);
         return;
     };
+    count(ssk.net(), Counter::MPCapableSYNACKRX);
     let mut client = Client::new(POLICY, crypto::random_key());
     if let SynAckOutcome::Established {
         peer_key,
@@ -158,18 +170,26 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
 /// Lets the kernel answer a SYN; the SYN-ACK that it sends meanwhile gets our answer.
 ///
 /// A join with a token that is not ours is refused: with ours it would not have come here.
-pub(crate) fn while_answering(mut packet: Skb, answer: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn while_answering(
+    listener: Sock,
+    mut packet: Skb,
+    answer: impl FnOnce() -> i32,
+) -> i32 {
     let whole = packet;
     let Some((_, options)) = packet.incoming() else {
         return answer();
     };
     let capable = mp_capable(options);
     if capable.is_none() && mp_join(options).is_some() {
+        count(listener.net(), Counter::MPJoinNoTokenFound);
         join::refuse(whole, whole.family(), join::UNPROVED);
         return 0;
     }
     match on_syn(POLICY, capable.as_ref()) {
-        SynOutcome::Answer(terms) => request::with_pending(Pending::Capable(terms), answer),
+        SynOutcome::Answer(terms) => {
+            count(listener.net(), Counter::MPCapableSYNRX);
+            request::with_pending(Pending::Capable(terms), answer)
+        }
         _ => answer(),
     }
 }
@@ -233,8 +253,12 @@ pub(crate) unsafe fn on_third_ack(
             data_len,
             checksum,
         } => (peer_key, Some((data_len, checksum))),
-        _ => return,
+        _ => {
+            count(child.net(), Counter::MPCapableFallbackACK);
+            return;
+        }
     };
+    count(child.net(), Counter::MPCapableACKRX);
     let agreement = Agreement {
         local_key,
         peer_key,

@@ -12,6 +12,10 @@
 use crate::attach;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::{
+    count,
+    Counter, //
+};
 use crate::crypto::{
     fill_random,
     KernelSha256, //
@@ -122,12 +126,23 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
     connection.msk().put();
     let refusal = match (verdict, join_listener::of(net, family)) {
         (JoinVerdict::Accept { .. }, Some(listener)) => {
+            count(net, Counter::MPJoinSynRx);
+            if syn.backup {
+                count(net, Counter::MPJoinSynBackupRx);
+            }
             whole.steer(listener);
             return Fate::Pass;
         }
         (JoinVerdict::Accept { .. }, None) => Refusal::TooManySubflows.reset(),
         (JoinVerdict::Refuse(refusal), _) => refusal.reset(),
     };
+    count(
+        net,
+        match verdict {
+            JoinVerdict::Refuse(Refusal::Over) => Counter::MPJoinNotEstablished,
+            _ => Counter::MPJoinRejected,
+        },
+    );
     refuse(whole, family, refusal);
     Fate::Drop
 }
@@ -261,12 +276,19 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
         return;
     };
     let Some(connection) = token_table::find(child.net(), Token::new(join.token)) else {
+        count(child.net(), Counter::MPJoinNoTokenFound);
         refuse(whole, family, UNPROVED);
         return;
     };
     let mut server = server(connection, &join);
     let option = mp_join(options);
-    let refusal = match server.on_third_ack(option.as_ref(), &KernelSha256) {
+    let outcome = server.on_third_ack(option.as_ref(), &KernelSha256);
+    connection.count(match (&option, &outcome) {
+        (None, _) => Counter::MPJoinAckNoMPJoin,
+        (Some(_), JoinOutcome::Reset(_)) => Counter::MPJoinAckHMacFailure,
+        (Some(_), _) => Counter::MPJoinAckRx,
+    });
+    let refusal = match outcome {
         JoinOutcome::Established => {
             let described = describe(
                 AddressId::new(join.peer_id),
@@ -303,6 +325,7 @@ fn accept(
 ) -> Result<(), MpTcprst> {
     let mut data = DataLock::take(connection);
     if !connection.is_joinable() {
+        connection.count(Counter::MPJoinNotEstablished);
         return Err(Refusal::Over.reset());
     }
     let paths = paths::of(&mut data).ok_or(Refusal::TooManySubflows.reset())?;
@@ -375,7 +398,8 @@ pub(crate) fn connect(
     // SAFETY: The connection socket is alive and owned.
     to_result(unsafe {
         bindings::mptcp_shim_make_subflow(connection.msk().as_ptr(), family as i32, &mut sock)
-    })?;
+    })
+    .inspect_err(|_| connection.count(Counter::MPJoinSynTxCreatSkErr))?;
     // SAFETY: Just made.
     let Some(ssk) = (unsafe { Sock::from_raw((*sock).sk) }) else {
         return Err(ENOMEM);
@@ -408,13 +432,14 @@ pub(crate) fn connect(
     let ends = (endpoint(local.addr, 0), endpoint(peer.addr, peer.port));
     // SAFETY: The socket is the worker's; afterwards it is held by its slot.
     let result = unsafe {
-        let result = to_result(bindings::mptcp_shim_connect_subflow(
-            sock,
-            &ends.0,
-            &ends.1,
-            // CAST: Interface numbers are positive.
-            local.interface_index as i32,
-        ));
+        // CAST: Interface numbers are positive.
+        let interface = local.interface_index as i32;
+        let result = to_result(bindings::mptcp_shim_bind_subflow(sock, &ends.0, interface))
+            .inspect_err(|_| connection.count(Counter::MPJoinSynTxBindErr))
+            .and_then(|()| {
+                to_result(bindings::mptcp_shim_connect_subflow(sock, &ends.1))
+                    .inspect_err(|_| connection.count(Counter::MPJoinSynTxConnectErr))
+            });
         bindings::mptcp_shim_disown(sock);
         result
     };
@@ -494,8 +519,19 @@ pub(crate) fn on_syn_ack(ssk: Sock, subflow: &Subflow, mut packet: Skb) {
         return;
     };
     let local_isn = header.ack_seq.wrapping_sub(1);
-    match client.on_syn_ack(mp_join(options).as_ref(), &KernelSha256) {
+    let option = mp_join(options);
+    let connection = subflow.connection();
+    let outcome = client.on_syn_ack(option.as_ref(), &KernelSha256);
+    connection.count(match (&option, &outcome) {
+        (None, _) => Counter::MPJoinSynAckNoMPJoin,
+        (Some(_), JoinSynAckOutcome::Reset(_)) => Counter::MPJoinSynAckHMacFailure,
+        (Some(_), _) => Counter::MPJoinSynAckRx,
+    });
+    match outcome {
         JoinSynAckOutcome::PreEstablished { id, backup } => {
+            if backup {
+                connection.count(Counter::MPJoinSynAckBackupRx);
+            }
             subflow.set_peer(id, backup);
             attach::begin(ssk, subflow, local_isn, header.seq);
         }

@@ -15,6 +15,7 @@ mod choice;
 mod close;
 mod config;
 mod connection;
+mod counters;
 mod crypto;
 mod diag;
 mod early;

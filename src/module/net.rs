@@ -18,6 +18,10 @@ use crate::config::{
     self,
     Config, //
 };
+use crate::counters::{
+    self,
+    Counters, //
+};
 use crate::join_listener::Listeners;
 use crate::kprobe;
 use crate::netfilter::{
@@ -76,6 +80,9 @@ impl Demand {
     }
 }
 
+/// The files of a namespace.
+type Files = (config::Files, addresses::Files, counters::File);
+
 /// State of one network namespace, allocated by the kernel as zeroes.
 #[repr(C)]
 pub(crate) struct Net {
@@ -83,12 +90,14 @@ pub(crate) struct Net {
     counted: kprobe::Counted,
     /// The namespace itself.
     net: *mut bindings::net,
-    /// The settings; not NULL between `init` and `exit`, and so with the addresses.
+    /// The settings; not NULL between `init` and `exit`, and so with the addresses and counters.
     config: *mut Config,
+    /// What is counted.
+    counters: *mut Counters,
     /// The local addresses and the interfaces, pinned.
     addresses: *mut Addresses,
-    /// The sysctl directory.
-    files: Option<(config::Files, addresses::Files)>,
+    /// The sysctl directory, and the file with the counters.
+    files: Option<Files>,
     /// Subflows need incoming segments.
     incoming: Demand,
     /// Listeners need SYN-ACKs.
@@ -139,6 +148,13 @@ pub(crate) fn config<'a>(net: *const bindings::net) -> &'a Config {
 pub(crate) fn addresses<'a>(net: *const bindings::net) -> &'a Addresses {
     // SAFETY: As for `config`.
     unsafe { &*(*state(net)).addresses }
+}
+
+/// The counters of `net`.
+#[inline]
+pub(crate) fn counters<'a>(net: *const bindings::net) -> &'a Counters {
+    // SAFETY: As for `config`.
+    unsafe { &*(*state(net)).counters }
 }
 
 /// Whether new TCP sockets of the current task's namespace become ours.
@@ -306,6 +322,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
     let state = state(net);
     let config = KBox::new(Config::new(net), GFP_KERNEL)?;
     let addresses = Addresses::new(net)?;
+    let counters = KBox::new(Counters::new()?, GFP_KERNEL)?;
     // SAFETY: `state` is this namespace's own memory. The addresses stay where they are. Everything is
     // in place before there are files, to which somebody could write; `pre_exit` drops the files
     // before `exit` frees what is behind them.
@@ -314,6 +331,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
         bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).work), Some(serve));
         bindings::mptcp_shim_init_delayed_work(addr_of_mut!((*state).joined), Some(take_joined));
         (*state).config = KBox::into_raw(config);
+        (*state).counters = KBox::into_raw(counters);
         (*state).addresses = KBox::into_raw(Pin::into_inner_unchecked(addresses));
         match register_files(net) {
             Ok(files) => addr_of_mut!((*state).files).write(Some(files)),
@@ -330,13 +348,20 @@ unsafe fn register(net: *mut bindings::net) -> Result {
 ///
 /// # Safety
 ///
-/// The settings and addresses of `net` are in place and outlive the files.
-unsafe fn register_files(net: *mut bindings::net) -> Result<(config::Files, addresses::Files)> {
+/// The settings, addresses and counters of `net` are in place and outlive the files.
+unsafe fn register_files(net: *mut bindings::net) -> Result<Files> {
     // SAFETY: By the function's contract.
-    unsafe { Ok((config(net).register(net)?, addresses(net).register()?)) }
+    unsafe {
+        let settings = config(net).register(net)?;
+        Ok((
+            settings,
+            addresses(net).register()?,
+            counters::File::new(net)?,
+        ))
+    }
 }
 
-/// Frees the settings and addresses.
+/// Frees the settings, addresses and counters.
 ///
 /// # Safety
 ///
@@ -346,6 +371,7 @@ unsafe fn free(state: *mut Net) {
     unsafe {
         drop(Pin::new_unchecked(KBox::from_raw((*state).addresses)));
         drop(KBox::from_raw((*state).config));
+        drop(KBox::from_raw((*state).counters));
     }
 }
 
@@ -372,13 +398,13 @@ unsafe extern "C" fn exit(net: *mut bindings::net) {
     let state = state(net);
     // SAFETY: `init` made all of this, and nobody else knows the namespace any more.
     unsafe {
-        free(state);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).work));
         (*state).incoming.serve(&INCOMING, net);
         (*state).outgoing.users.store(0, Ordering::Relaxed);
         (*state).outgoing.serve(&OUTGOING, net);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).joined));
         (*state).listeners.close();
+        free(state);
     }
 }
 

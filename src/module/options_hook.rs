@@ -6,6 +6,10 @@
 
 use crate::af_ops;
 use crate::connection::Connection;
+use crate::counters::{
+    count,
+    Counter, //
+};
 use crate::event;
 use crate::handshake;
 use crate::join;
@@ -73,6 +77,9 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
     let connection = subflow.connection();
     if header.flags & SYN != 0 {
         if let Some(option) = join::syn_option(connection, subflow) {
+            if ssk.retransmits() == 0 {
+                connection.count(Counter::MPJoinSynTx);
+            }
             packet.add_option(ssk, &MptcpOption::MpJoin(option));
         }
         return;
@@ -86,6 +93,10 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
     }
     if header.flags & RST != 0 {
         if let Some(option) = on_reset(connection, subflow) {
+            connection.count(match option {
+                MptcpOption::MpFastclose(_) => Counter::MPFastcloseTx,
+                _ => Counter::MPRstTx,
+            });
             packet.add_option(ssk, &option);
         }
         return;
@@ -105,8 +116,16 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
 fn on_syn(ssk: Sock, packet: Skb) {
     let mut bytes = [0; 4];
     match handshake::syn_option(ssk).and_then(|option| option.emit(&mut bytes)) {
-        Some(_) => packet.add_option_bytes(ssk, &bytes),
-        None => af_ops::unhook(ssk),
+        Some(_) => {
+            if ssk.retransmits() == 0 {
+                count(ssk.net(), Counter::MPCapableSYNTX);
+            }
+            packet.add_option_bytes(ssk, &bytes);
+        }
+        None => {
+            count(ssk.net(), Counter::MPCapableSYNTXDrop);
+            af_ops::unhook(ssk);
+        }
     }
 }
 
@@ -141,7 +160,20 @@ fn add_signal(ssk: Sock, subflow: &Subflow, packet: Skb) -> Room {
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     match unsafe { subflow.signal() }.take() {
         None => Room::Dss,
-        Some(signal) => add_this_signal(ssk, signal, packet),
+        Some(signal) => {
+            subflow.connection().count(counter_of(&signal));
+            add_this_signal(ssk, signal, packet)
+        }
+    }
+}
+
+/// What counts how often a signal like this was sent.
+fn counter_of(signal: &Signal) -> Counter {
+    match signal {
+        Signal::AddAddr(option) if option.hmac.is_none() => Counter::EchoAddTx,
+        Signal::AddAddr(_) => Counter::AddAddrTx,
+        Signal::RemoveAddr(_) => Counter::RmAddrTx,
+        Signal::Prio(_) => Counter::MPPrioTx,
     }
 }
 

@@ -21,6 +21,14 @@ pub(crate) struct Piece {
     pub(crate) skb: Skb,
 }
 
+/// A run of data has been kept.
+pub(crate) struct Kept {
+    /// None of the others begins behind it.
+    pub(crate) is_last: bool,
+    /// Others were dropped to make room.
+    pub(crate) dropped: bool,
+}
+
 /// Data that came before its turn, in data sequence order.
 pub(crate) struct OutOfOrder {
     /// The runs, which may overlap; those before `first` are gone.
@@ -54,20 +62,23 @@ impl OutOfOrder {
     ///
     /// What lies farthest ahead makes room: the reader comes to it last. If what is missing next went in
     /// its place, all the rest would wait in vain for the peer to find out and send it again.
-    pub(crate) fn insert(&mut self, piece: Piece, limit: u32) -> Result<(), Skb> {
+    pub(crate) fn insert(&mut self, piece: Piece, limit: u32) -> Result<Kept, Skb> {
         let skb = piece.skb;
         let memory = skb.truesize();
+        let mut dropped = false;
         while self.memory.saturating_add(memory) > limit {
             if !self.drop_last_behind(piece.dsn) {
                 return Err(skb);
             }
+            dropped = true;
         }
         if self.first > 0 && self.pieces.len() == self.pieces.capacity() {
             self.close_gap();
         }
         // What comes last mostly belongs last.
         let behind_last = self.waiting().last();
-        let at = if behind_last.is_none_or(|last| last.dsn.at_or_before(piece.dsn)) {
+        let is_last = behind_last.is_none_or(|last| last.dsn.at_or_before(piece.dsn));
+        let at = if is_last {
             self.pieces.len()
         } else {
             let before = |other: &Piece| other.dsn.at_or_before(piece.dsn);
@@ -79,7 +90,7 @@ impl OutOfOrder {
             return Err(skb);
         }
         self.memory = self.memory.saturating_add(memory);
-        Ok(())
+        Ok(Kept { is_last, dropped })
     }
 
     /// Takes the first piece if its turn has come.

@@ -16,6 +16,7 @@ use crate::addresses;
 use crate::bindings;
 use crate::choice;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::join;
 use crate::locks::{
     DataLock,
@@ -342,6 +343,7 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     if !owned.take_subflow(id.slot(), ssk) {
         return;
     }
+    connection.count(Counter::RmSubflow);
     ssk.lock(true);
     if let (Some(option), Some(subflow)) = (reason.reset(), subflow::of(ssk)) {
         subflow.set_reset_option(ResetOption::Tcprst(option));

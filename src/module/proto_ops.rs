@@ -497,8 +497,9 @@ pub(crate) unsafe fn become_connection(
 /// Ends a connection socket: the reference of its application, or of the lack of one, goes.
 pub(crate) fn destroy(msk: Sock) {
     // SAFETY: Only connection sockets come here.
-    if unsafe { connection::of(msk) }.end_hold() {
-        msk.set_state(bindings::TCP_CLOSE);
+    let connection = unsafe { connection::of(msk) };
+    if connection.end_hold() {
+        connection.set_state(bindings::TCP_CLOSE);
         // SAFETY: A live socket with our protocol, whose initial reference this gives back.
         unsafe { bindings::sk_common_release(msk.as_ptr()) };
     }

@@ -9,6 +9,7 @@
 
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -236,6 +237,9 @@ fn hand_over(
         unsafe { subflow.transmit().unassign(ssn.advance(sent as u32)) };
     }
     let end = dsn.advance(sent);
+    if repeated.is_some() && sent > 0 {
+        owned.connection().count(Counter::MPTCPRetrans);
+    }
     match source {
         Source::Copy(_) => {
             subflow.set_copied(end);

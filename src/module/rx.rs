@@ -10,9 +10,13 @@
 
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::DataLock;
-use crate::out_of_order::Piece;
+use crate::out_of_order::{
+    Kept,
+    Piece, //
+};
 use crate::skb::{
     Queue,
     Skb, //
@@ -165,19 +169,44 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
             Placement::OutOfOrder { .. } => {
                 // No reader will take it: the sender's clock must go on without one.
                 events |= event::OUT_OF_ORDER;
-                // CAST: Buffer sizes are positive.
-                let limit = (connection.msk().rcvbuf() as u32).saturating_mul(OVERWEIGHT);
-                if let Err(skb) = data.out_of_order.insert(piece, limit) {
-                    skb.free();
-                }
+                keep_out_of_order(data, piece);
                 break;
             }
-            Placement::Duplicate | Placement::BeyondWindow => piece.skb.free(),
+            Placement::Duplicate => {
+                connection.count(Counter::DuplicateData);
+                piece.skb.free();
+            }
+            Placement::BeyondWindow => {
+                connection.count(Counter::NoDSSInWindow);
+                piece.skb.free();
+            }
         }
         let rcv_nxt = data.proto.rcv_nxt();
         next = data.out_of_order.take_due(rcv_nxt);
     }
     events
+}
+
+/// Keeps data that came before its turn, or drops what lies farthest ahead.
+fn keep_out_of_order(data: &mut DataLock<'_>, piece: Piece) {
+    let connection = data.connection();
+    // CAST: Buffer sizes are positive.
+    let limit = (connection.msk().rcvbuf() as u32).saturating_mul(OVERWEIGHT);
+    connection.count(Counter::OFOQueue);
+    match data.out_of_order.insert(piece, limit) {
+        Ok(Kept { is_last, dropped }) => {
+            if is_last {
+                connection.count(Counter::OFOQueueTail);
+            }
+            if dropped {
+                connection.count(Counter::OFOPruned);
+            }
+        }
+        Err(skb) => {
+            connection.count(Counter::OFOPruned);
+            skb.free();
+        }
+    }
 }
 
 /// Appends data whose turn has come: to the receive queue, or to the backlog when a process owns the

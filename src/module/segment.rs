@@ -9,6 +9,7 @@
 //! RFC 8684, Sections 3.3 and 3.7. C counterpart: `mptcp_incoming_options` in net/mptcp/options.c.
 
 use crate::bindings;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::DataLock;
 use crate::paths;
@@ -180,7 +181,10 @@ fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packe
     }
     for option in mptcp_options(options).flatten() {
         match option {
-            MptcpOption::MpTcprst(option) => subflow.set_peer_reset(option),
+            MptcpOption::MpTcprst(option) => {
+                connection.count(Counter::MPRstRx);
+                subflow.set_peer_reset(option);
+            }
             MptcpOption::MpFastclose(fastclose) => {
                 let mut data = DataLock::take(connection);
                 let events = on_fastclose(&mut data, &fastclose);
@@ -201,6 +205,7 @@ fn on_fastclose(data: &mut DataLock<'_>, fastclose: &MpFastclose) -> u32 {
     if fastclose.receiver_key != connection.local_key() {
         return 0;
     }
+    data.connection().count(Counter::MPFastcloseRx);
     data.proto.on_fastclose();
     connection.msk().set_error(bindings::ECONNRESET as i32);
     event::BROKEN | event::RESET
@@ -233,11 +238,13 @@ fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_
     }
     match option {
         MptcpOption::RemoveAddr(option) => {
+            connection.count(Counter::RmAddr);
             if let Some(paths) = paths::of(data) {
                 paths.on_remove_addr(option);
             }
         }
         MptcpOption::MpPrio(option) => {
+            connection.count(Counter::MPPrioRx);
             let Some(paths) = paths::of(data) else {
                 return;
             };
@@ -255,8 +262,16 @@ fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_
 /// RFC 8684, Section 3.4.1.
 fn on_add_addr(subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
     let connection = data.connection();
+    connection.count(match option.hmac {
+        Some(_) => Counter::AddAddr,
+        None => Counter::EchoAdd,
+    });
+    if option.port.is_some() {
+        connection.count(Counter::PortAdd);
+    }
     if let Some(hmac) = option.hmac {
         if hmac != connection.peer_hmac(option) {
+            connection.count(Counter::AddAddrDrop);
             return;
         }
         if !subflow.is_proven() {
@@ -270,7 +285,11 @@ fn on_add_addr(subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
     let Some(paths) = paths::of(data) else {
         return;
     };
-    if paths.on_add_addr(option, now()).is_to_be_echoed() {
+    let outcome = paths.on_add_addr(option, now());
+    if outcome.is_ignored() {
+        connection.count(Counter::AddAddrDrop);
+    }
+    if outcome.is_to_be_echoed() {
         let free = data.echoes.iter_mut().find(|place| place.is_none());
         if let Some(place) = free {
             *place = Some(option.echo());
@@ -337,6 +356,7 @@ fn on_dss(
         return events;
     };
     if mapping.is_infinite() {
+        data.connection().count(Counter::InfiniteMapRx);
         subflow.falls_back(Event::InfiniteMapping);
         return events;
     }

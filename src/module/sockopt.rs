@@ -14,6 +14,10 @@ use crate::choice::{
     Knob, //
 };
 use crate::connection;
+use crate::counters::{
+    count,
+    Counter, //
+};
 use crate::event;
 use crate::proto_ops::tcp_prot;
 use crate::sock::Sock;
@@ -60,12 +64,17 @@ fn scope(level: u32, name: u32) -> Scope {
 /// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options.
 pub(crate) fn may_be_multipath(sk: Sock) -> bool {
     // SAFETY: Plain reads of a live socket; an option set at this very moment comes too late.
-    unsafe {
+    let (is_signed, is_special) = unsafe {
         let tp = sk.tcp();
-        !bindings::mptcp_shim_tcp_has_signature(sk.as_ptr())
-            && (*tp).fastopen_connect() == 0
-            && (*tp).repair() == 0
+        (
+            bindings::mptcp_shim_tcp_has_signature(sk.as_ptr()),
+            (*tp).fastopen_connect() != 0 || (*tp).repair() != 0,
+        )
+    };
+    if is_signed {
+        count(sk.net(), Counter::MD5SigFallback);
     }
+    !is_signed && !is_special
 }
 
 /// Sets an option with TCP's own code.

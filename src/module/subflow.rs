@@ -11,6 +11,7 @@
 use crate::attach;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::event;
 use crate::sock::Sock;
 use crate::transmit_map::TransmitMap;
@@ -414,7 +415,15 @@ impl Subflow {
             return false;
         }
         self.relieved.store(false, Ordering::Relaxed);
-        self.stale.swap(stale, Ordering::Relaxed) != stale
+        let is_news = self.stale.swap(stale, Ordering::Relaxed) != stale;
+        if is_news {
+            self.connection().count(if stale {
+                Counter::SubflowStale
+            } else {
+                Counter::SubflowRecover
+            });
+        }
+        is_news
     }
 
     /// Whether it makes no progress and its data has not been given to others yet; that is for the
@@ -502,8 +511,16 @@ impl Subflow {
     /// RFC 8684, Section 3.7.
     pub(crate) fn react(&self, event: Event) -> Reaction {
         let reaction = self.decide(event);
+        let connection = self.connection();
         if reaction.is_fallback() {
-            self.connection().fall_back();
+            match event {
+                Event::InfiniteMapping => {}
+                Event::DataWithoutMapping => connection.count(Counter::MPCapableDataFallback),
+                _ => connection.count(Counter::DssFallback),
+            }
+            connection.fall_back();
+        } else if matches!(reaction, Reaction::ResetSubflow(_)) {
+            connection.count(Counter::DssReset);
         }
         reaction
     }

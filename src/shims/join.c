@@ -117,9 +117,8 @@ void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk)
 	inherit(ssk, msk);
 }
 
-/* Begins to connect @sock from @local on the interface @ifindex, 0 for any; does not wait. */
-int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *local,
-			       const struct mptcp_endpoint *peer, int ifindex)
+/* Binds @sock to @local on the interface @ifindex, 0 for any. */
+int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *local, int ifindex)
 {
 	struct sockaddr_storage address;
 	int err, len;
@@ -131,10 +130,16 @@ int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint 
 	}
 	inet_set_bit(BIND_ADDRESS_NO_PORT, sock->sk);
 	len = to_sockaddr(local, &address);
-	err = kernel_bind(sock, (struct sockaddr_unsized *)&address, len);
-	if (err)
-		return err;
-	len = to_sockaddr(peer, &address);
+	return kernel_bind(sock, (struct sockaddr_unsized *)&address, len);
+}
+
+/* Begins to connect @sock to @peer; does not wait. */
+int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *peer)
+{
+	struct sockaddr_storage address;
+	const int len = to_sockaddr(peer, &address);
+	int err;
+
 	err = kernel_connect(sock, (struct sockaddr_unsized *)&address, len, O_NONBLOCK);
 	return err == -EINPROGRESS ? 0 : err;
 }

@@ -88,14 +88,38 @@ def shown_by_ss(run, _wire):
     """ss -ti shows of both subflows of a client of ours how they came to their connection, and which that is."""
     if run.roles["client"] != "ours":
         return None
-    told = re.findall(r"tcp-ulp-mptcp_rs flags:(\w+) token:(\w+)\(id:(\d+)\)/(\w+)\(id:(\d+)\)", run.shown)
-    flags = {"".join(flag for flag in mine[0] if flag != "v"): mine[1:] for mine in told}
-    if flags.keys() != {"Mmec", "Jjec"}:
-        return f"ss shows flags {sorted(flags)}, not Mmec and Jjec:\n{run.shown}"
-    first, joined_one = flags["Mmec"], flags["Jjec"]
-    if (first[0], first[2]) != (joined_one[0], joined_one[2]) or (first[1], first[3]) != ("0", "0"):
-        return f"the subflows differ in their tokens, or the first has no ID 0: {told}"
-    return None if joined_one[3] != "0" else f"the second address has the ID of the first: {told}"
+    told = [(flags.replace("v", ""), tokens, ids) for flags, *tokens, ids in
+            ((flags, peer, own, (peer_id, own_id)) for flags, peer, peer_id, own, own_id in re.findall(
+                r"tcp-ulp-mptcp_rs flags:(\w+) token:(\w+)\(id:(\d+)\)/(\w+)\(id:(\d+)\)", run.shown))]
+    if {flags for flags, _, _ in told} != {"Mmec", "Jjec"}:
+        return f"ss shows other flags than Mmec and Jjec:\n{run.shown}"
+    if len({tuple(tokens) for _, tokens, _ in told}) != 1:
+        return f"the subflows differ in their tokens: {told}"
+    if len({ids for _, _, ids in told}) != len(told) or ("Mmec", ("0", "0")) not in {(flags, ids) for flags, _, ids in told}:
+        return f"two subflows have the same IDs, or the first has others than 0: {told}"
+    return None
+
+
+# What one end counts, and what the other one does when nothing is lost.
+MIRRORED = [("MPCapableSYNTX", "MPCapableSYNRX"), ("MPCapableSYNTX", "MPCapableACKRX"), ("MPJoinSynTx", "MPJoinSynRx"),
+            ("MPJoinSynTx", "MPJoinAckRx"), ("AddAddrTx", "AddAddr"), ("EchoAddTx", "EchoAdd"), ("RmAddrTx", "RmAddr"),
+            ("MPPrioTx", "MPPrioRx"), ("MPFastcloseTx", "MPFastcloseRx"), ("MPRstTx", "MPRstRx")]
+
+
+def counted(run, wire):
+    """Both ends have counted the same, as nstat shows it, and what the wire shows."""
+    client, server = run.counted["client"], run.counted["server"]
+    joins = len(wire.joined())
+    # In-tree resets a join beyond its limit without counting it.
+    refused = len(wire.subflows) - len(wire.members()) if run.roles["server"] == "in-tree" else 0
+    wrong = [f"{mine} {one[mine]}, {theirs} {other[theirs]}" for mine, theirs in MIRRORED
+             for one, other in ((client, server), (server, client))
+             if one[mine] != other[theirs] + (refused if mine == "MPJoinSynTx" and one is client else 0)]
+    wanted = {"MPCapableSYNTX": 1, "MPCapableSYNACKRX": 1, "MPJoinSynTx": joins + refused, "MPJoinSynAckRx": joins}
+    wrong += [f"{name} {client[name]}, not {value}" for name, value in wanted.items() if client[name] != value]
+    if run.roles["server"] == "ours" and server["AddAddrTx"] != len({a for a, echo, up in wire.announced if not echo and not up}):
+        wrong.append(f"AddAddrTx {server['AddAddrTx']}, on the wire {wire.announced}")
+    return "; ".join(wrong) or None
 
 
 def families_differ(_run, wire):
@@ -291,7 +315,7 @@ def selftest(rate1, rate2, delay1, delay2, limit1, limit2, name):
 
 
 ROUTED = [
-    Case("both paths carry", [joined, both_carry, shown_by_ss], [both_work, ask_ss], more_families=(6,)),
+    Case("both paths carry", [joined, both_carry, shown_by_ss, counted], [both_work, ask_ss], more_families=(6,)),
     Case("1 % loss on each", [joined, both_carry], [both_work, some_data], links=LOSSY),
     Case("carrier lost and back", [joined, came_back], [both_work, carrier_lost, other_carries, carrier_back],
          more_families=(6,)),
@@ -314,7 +338,7 @@ ROUTED = [
     # What has not ended then is found when all cases are done.
     Case("the first FINs are lost on one path", [joined, both_carry, no_reset], [both_work, fins_lost], way="upload"),
 ]
-DIRECT = [Case("both paths carry", [joined, announced, both_carry, shown_by_ss], [both_work, ask_ss],
+DIRECT = [Case("both paths carry", [joined, announced, both_carry, shown_by_ss, counted], [both_work, ask_ss],
                more_families=(6,))]
 MIXED = [Case("IPv4 and IPv6 path", [joined, announced, families_differ, both_carry], [both_work], mixed=1)]
 BACKUP = [

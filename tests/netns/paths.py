@@ -203,6 +203,17 @@ class Run:
 
     # How it goes.
 
+    def counters(self):
+        """What nstat shows of the counters of MPTCP at each end."""
+        shown = {}
+        for end, role in self.roles.items():
+            source = ["env", "PROC_NET_NETSTAT=/proc/net/mptcp_rs"] if role == "ours" else []
+            table = subprocess.run(["ip", "netns", "exec", end, *source, "nstat", "-asz", "MPTcpExt*"], capture_output=True,
+                                   text=True, check=True).stdout
+            shown[end] = {line.split()[0].removeprefix("MPTcpExt"): int(line.split()[1])
+                          for line in table.splitlines() if line.startswith("MPTcpExt")}
+        return shown
+
     def go(self):
         """Returns (why it failed or None, figures for the line)."""
         for path, netem in self.case.links.items():
@@ -210,6 +221,7 @@ class Run:
         for namespace in ("client", "server"):
             if self.roles[namespace] == "ours":
                 self.do("limit", f"sysctl -qw net.mptcp_rs.subflows_max={self.case.subflows}", namespace=namespace)
+        before = self.counters()
         self.server = End(self, "server", not self.up)
         self.client = End(self, "client", self.up)
         self.sender, self.receiver = (self.client, self.server) if self.up else (self.server, self.client)
@@ -237,6 +249,8 @@ class Run:
         elif self.sender.sha.digest() != self.receiver.sha.digest():
             problems.append("SHA-256 differs")
         wire = Wire(self.capture.piece(), dict(socket.if_nameindex()))
+        after = self.counters()
+        self.counted = {end: {name: value - before[end].get(name, 0) for name, value in after[end].items()} for end in after}
         if not wire.first:
             problems.append("no MP_CAPABLE on SYN, SYN-ACK and ACK")
         if not problems:

@@ -123,6 +123,14 @@ impl AddAddrOutcome {
     }
 }
 
+impl AddAddrOutcome {
+    /// Tells whether nothing came of it.
+    #[must_use]
+    pub const fn is_ignored(self) -> bool {
+        matches!(self, Self::Ignored(_))
+    }
+}
+
 impl Paths {
     /// Returns the port as it is stored: zero for that of the first subflow.
     fn stored_port(&self, port: Option<u16>) -> u16 {
