@@ -8,6 +8,7 @@
 
 #include <linux/bvec.h>
 #include <linux/if.h>
+#include <linux/mptcp.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -77,6 +78,13 @@ struct mptcp_subflow_state {
 	u64 map_seq;
 };
 
+/* For how long nothing has happened on a socket, in milliseconds. */
+struct mptcp_idle {
+	u32 data_sent_ms;
+	u32 data_received_ms;
+	u32 ack_received_ms;
+};
+
 typedef void (*mptcp_each_address)(const struct mptcp_address *address, void *context);
 
 /* Writes the text of a file that belongs to a namespace; the first argument is a struct seq_file. */
@@ -100,6 +108,13 @@ void mptcp_shim_for_each_address(struct net *net, mptcp_each_address each, void 
 /* diag.c */
 int mptcp_shim_put_subflow(struct sk_buff *skb, const struct mptcp_subflow_state *state, bool net_admin);
 size_t mptcp_shim_subflow_size(bool net_admin);
+
+/* info.c */
+int mptcp_shim_copy_to_user(void __user *to, const void *from, size_t len);
+int mptcp_shim_copy_from_user(void *to, const void __user *from, size_t len);
+void mptcp_shim_idle_ms(const struct sock *sk, struct mptcp_idle *idle);
+void mptcp_shim_subflow_addrs(const struct sock *sk, struct mptcp_subflow_addrs *addrs);
+int mptcp_shim_put_int(char __user *value, int __user *len, int answer);
 
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);

@@ -49,10 +49,7 @@ use core::sync::atomic::{
     Ordering, //
 };
 use kernel::prelude::*;
-use mptcp_proto::connection::{
-    self,
-    FinOutcome, //
-};
+use mptcp_proto::connection;
 use mptcp_proto::ids::{
     Address,
     AddressId,
@@ -140,6 +137,8 @@ pub(crate) struct Connection {
     pub(crate) tail: UnsafeCell<Tail>,
     /// Whether data was handed over a second time.
     reinjected: AtomicBool,
+    /// How many bytes were.
+    repeated: AtomicU64,
     /// Whether the peer has shown that it is a host of this connection, so that it may join.
     joinable: AtomicBool,
 }
@@ -222,6 +221,7 @@ impl Connection {
                 rescue: UnsafeCell::new(Rescue::new()),
                 tail: UnsafeCell::new(Tail::new()),
                 reinjected: AtomicBool::new(false),
+                repeated: AtomicU64::new(0),
                 joinable: AtomicBool::new(agreement.client.is_none()),
             },
             GFP_ATOMIC,
@@ -400,6 +400,21 @@ impl Connection {
     /// those of the stream.
     pub(crate) fn has_reinjected(&self) -> bool {
         self.reinjected.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were handed over a second time.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many bytes were.
+    ///
+    /// # Locking
+    ///
+    /// The connection socket is owned.
+    pub(crate) fn on_repeated(&self, bytes: u64) {
+        self.count(Counter::MPTCPRetrans);
+        self.repeated.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Notes that data is handed over a second time.
@@ -627,59 +642,6 @@ impl Connection {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// The subflow has room to write again.
-    pub(crate) fn on_subflow_room(&self) {
-        if self.has_unsent() {
-            self.schedule(event::PUSH);
-        }
-        self.msk.call_write_space();
-    }
-
-    /// Whether the application may write. What it writes goes to a single subflow at once, so that
-    /// the subflow's room is the connection's; before several it waits in the send buffer. `wake`
-    /// asks whether to wake a writer, which waits for more room than it takes to go on.
-    pub(crate) fn has_room(&self, wake: kernel::ffi::c_int) -> bool {
-        self.only_first().is_none_or(|first| first.has_room(wake))
-    }
-
-    /// The TCP state of the subflow has changed, or an error has hit it.
-    ///
-    /// # Locking
-    ///
-    /// `ssk` is owned.
-    pub(crate) fn on_subflow_state(&self, ssk: Sock) {
-        if ssk.state() == bindings::TCP_CLOSE_WAIT && self.subflows.count() > 1 {
-            // Only this subflow is over, unless a DATA_FIN says more.
-            self.schedule(event::LOST);
-            return;
-        }
-        if ssk.state() != bindings::TCP_CLOSE && ssk.error() == 0 && !self.has_fallen_back() {
-            return;
-        }
-        let mut data = DataLock::take(self);
-        if self.has_fallen_back() {
-            let mut events = 0;
-            if ssk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 != 0 {
-                let end = data.proto.rcv_nxt();
-                if data.proto.on_data_fin(end) == FinOutcome::Finished {
-                    events |= event::PEER_FINISHED;
-                }
-            }
-            if ssk.state() != bindings::TCP_CLOSE && ssk.error() == 0 {
-                if events != 0 {
-                    data.publish(events);
-                }
-                return;
-            }
-            self.raise(events);
-        }
-        let alone = self.subflows.count() <= 1 && !self.waits_for_subflow();
-        if ssk.error() != 0 && alone && self.msk.state() != bindings::TCP_CLOSE {
-            self.msk.set_error(ssk.error());
-        }
-        data.publish(event::BROKEN);
-    }
-
     /// The code that proves an announcement to come from the peer.
     ///
     /// RFC 8684, Section 3.4.1.
@@ -700,34 +662,6 @@ impl Connection {
             receiver: self.peer_key,
         };
         add_addr_hmac(keys, id, addr, None, &KernelSha256)
-    }
-
-    /// A subflow has stopped making progress, or begun again.
-    pub(crate) fn on_subflow_stale(&self, stale: bool) {
-        if self.subflows.count() > 1 {
-            self.schedule(if stale { event::LOST } else { event::PUSH });
-        }
-    }
-
-    /// TCP is destroying a subflow's socket: the connection has taken it out of its slot before, or
-    /// no application has ever held it, and with it the connection.
-    pub(crate) fn on_subflow_gone(&self, ssk: Sock) {
-        let data = DataLock::take(self);
-        let taken = self.subflows.take(0, ssk);
-        if taken && !self.adopted.load(Ordering::Acquire) {
-            let alone = self.subflows.count() == 0;
-            if alone {
-                self.subflows.shut();
-            }
-            drop(data);
-            if alone {
-                proto_ops::destroy(self.msk);
-            } else {
-                self.schedule(event::GIVE_UP);
-            }
-            return;
-        }
-        data.publish(event::BROKEN);
     }
 
     /// The application's `struct socket` takes the connection over from the subflow: `switch` gives it

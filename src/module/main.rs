@@ -21,6 +21,7 @@ mod diag;
 mod early;
 mod event;
 mod handshake;
+mod info;
 mod interfaces;
 mod join;
 mod join_listener;
@@ -55,6 +56,7 @@ mod sysctl;
 mod token_table;
 mod transmit_map;
 mod tx;
+mod upcall;
 mod worker;
 
 module! {

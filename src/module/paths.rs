@@ -95,7 +95,7 @@ fn begin(connection: &Connection) -> Paths {
 }
 
 /// Which of the two hosts we are.
-fn role(connection: &Connection) -> Role {
+pub(crate) fn role(connection: &Connection) -> Role {
     if connection.is_client() {
         Role::Client
     } else {

@@ -9,7 +9,6 @@
 
 use crate::bindings;
 use crate::connection::Connection;
-use crate::counters::Counter;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -238,7 +237,7 @@ fn hand_over(
     }
     let end = dsn.advance(sent);
     if repeated.is_some() && sent > 0 {
-        owned.connection().count(Counter::MPTCPRetrans);
+        owned.connection().on_repeated(sent);
     }
     match source {
         Source::Copy(_) => {

@@ -19,6 +19,10 @@ use crate::counters::{
     Counter, //
 };
 use crate::event;
+use crate::info::{
+    self,
+    Question, //
+};
 use crate::proto_ops::tcp_prot;
 use crate::sock::Sock;
 use kernel::ffi::{
@@ -175,6 +179,15 @@ pub(crate) unsafe extern "C" fn getsockopt(
     let connection = unsafe { connection::of(msk) };
     if let Some(knob) = Knob::of(level, name) {
         return choice::get(msk, knob, value, len).map_or_else(Error::to_errno, |()| 0);
+    }
+    if let Some(question) = Question::of(level, name) {
+        return info::answer(connection, question, value, len).map_or_else(Error::to_errno, |()| 0);
+    }
+    // CAST: As in `setsockopt`.
+    if (level as u32, name as u32) == (bindings::SOL_TCP, bindings::TCP_IS_MPTCP) {
+        let answer = c_int::from(!connection.has_fallen_back());
+        // SAFETY: By the function's contract.
+        return unsafe { bindings::mptcp_shim_put_int(value, len, answer) };
     }
     // CAST: As in `setsockopt`.
     let asked = match (level as u32, name as u32) {

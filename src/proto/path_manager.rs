@@ -233,6 +233,17 @@ pub struct Setup {
     pub connect_from: Timestamp,
 }
 
+/// How much of what [`Limits`] limit there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Local addresses that are announced.
+    pub announced: u8,
+    /// Addresses of the peer to which subflows may be set up, that of the first one aside.
+    pub accepted: u8,
+    /// Local addresses that subflows use, that of the first one aside.
+    pub locals: u8,
+}
+
 /// The paths of one connection: its addresses and subflows.
 ///
 /// About 1 KiB. Slot 0 of each table of addresses belongs to the first subflow's for good.
@@ -366,6 +377,21 @@ impl Paths {
     /// Returns how many local addresses may be announced.
     fn announced_limit(&self) -> usize {
         usize::from(self.config.limits.announced).min(LOCALS)
+    }
+
+    /// Returns how much there is of what is limited.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let count = |all: usize| u8::try_from(all).unwrap_or(u8::MAX);
+        let peers = self.peers.iter();
+        let accepted = peers.filter(|(slot, p)| *slot != 0 && p.standing == Standing::Joinable);
+        let locals = self.locals.iter();
+        let used = locals.filter(|(slot, _)| *slot != 0 && self.has_subflow_from(*slot));
+        Usage {
+            announced: count(self.announced()),
+            accepted: count(accepted.count()),
+            locals: count(used.count()),
+        }
     }
 
     /// Tells whether a subflow uses the local address in a slot.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One object from all the shims: a file for each area of kernel headers. */
 #include "counters.c"
+#include "info.c"
 #include "join.c"
 #include "device.c"
 #include "diag.c"

@@ -297,7 +297,7 @@ impl Paths {
     }
 
     /// Returns how many addresses are announced.
-    fn announced(&self) -> usize {
+    pub(super) fn announced(&self) -> usize {
         let all = self.locals.iter();
         all.filter(|(_, local)| local.announcement != Announcement::Unsent)
             .count()

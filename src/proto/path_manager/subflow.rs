@@ -55,6 +55,13 @@ impl SubflowId {
     pub const fn slot(self) -> u8 {
         self.slot
     }
+
+    /// Returns a number for people, which no other subflow has at the same time, or soon after.
+    #[inline]
+    #[must_use]
+    pub fn number(self) -> u32 {
+        u32::from(u16::from_be_bytes([self.generation, self.slot]))
+    }
 }
 
 /// How a subflow, or the attempt to set one up, came to its end.
