@@ -23,6 +23,7 @@ use crate::token_table;
 use kernel::prelude::*;
 use mptcp_proto::path_manager::{
     self,
+    Joins,
     Limits,
     Role, //
 };
@@ -115,6 +116,21 @@ static CLOSE_TIMEOUT: Rule = rule(
     tell_connections,
 );
 
+/// Seconds that an ADD_ADDR waits for its echo at most before it is repeated; 0 for never.
+static ADD_ADDR_TIMEOUT: Rule = rule(
+    c"add_addr_timeout",
+    Values::Numbers(0, 3600),
+    120,
+    tell_connections,
+);
+/// Whether the peer may join at the address and port of the first subflow.
+static ALLOW_JOIN_INITIAL: Rule = rule(
+    c"allow_join_initial_addr_port",
+    Values::Numbers(0, 1),
+    1,
+    tell_connections,
+);
+
 /// The settings of one namespace.
 pub(crate) struct Config {
     /// See [`ENABLED`].
@@ -131,10 +147,14 @@ pub(crate) struct Config {
     peer_addresses_max: Setting,
     /// See [`CLOSE_TIMEOUT`].
     close_timeout: Setting,
+    /// See [`ADD_ADDR_TIMEOUT`].
+    add_addr_timeout: Setting,
+    /// See [`ALLOW_JOIN_INITIAL`].
+    allow_join_initial: Setting,
 }
 
 /// Files of the settings, and the two lists of names.
-pub(crate) type Files = Directory<9>;
+pub(crate) type Files = Directory<11>;
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
@@ -147,6 +167,8 @@ impl Config {
             subflows_max: Setting::new(&SUBFLOWS_MAX, net),
             peer_addresses_max: Setting::new(&PEER_ADDRESSES_MAX, net),
             close_timeout: Setting::new(&CLOSE_TIMEOUT, net),
+            add_addr_timeout: Setting::new(&ADD_ADDR_TIMEOUT, net),
+            allow_join_initial: Setting::new(&ALLOW_JOIN_INITIAL, net),
         }
     }
 
@@ -170,6 +192,8 @@ impl Config {
             self.subflows_max.file(),
             self.peer_addresses_max.file(),
             self.close_timeout.file(),
+            self.add_addr_timeout.file(),
+            self.allow_join_initial.file(),
         ];
         // SAFETY: By the function's contract; the two lists are static.
         unsafe { Directory::new(net, c"net/mptcp_rs", files) }
@@ -184,6 +208,12 @@ impl Config {
     #[inline]
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.get() != 0
+    }
+
+    /// Whether the peer may join at the address and port of the first subflow.
+    #[inline]
+    pub(crate) fn allows_join_initial(&self) -> bool {
+        self.allow_join_initial.get() != 0
     }
 }
 
@@ -202,6 +232,10 @@ pub(crate) struct Settings {
     pub(crate) peer_addresses_max: u8,
     /// How long a connection without a subflow waits for one.
     pub(crate) close_timeout: Duration,
+    /// How long an ADD_ADDR waits for its echo at most before it is repeated; zero for ever.
+    pub(crate) add_addr_timeout: Duration,
+    /// Which joins of the peer are accepted.
+    pub(crate) joins: Joins,
 }
 
 /// Takes a snapshot of the settings of `net`.
@@ -219,6 +253,12 @@ pub(crate) fn of(net: *const bindings::net) -> Settings {
         subflows_max: byte(&config.subflows_max),
         peer_addresses_max: byte(&config.peer_addresses_max),
         close_timeout: Duration::from_secs(u64::from(config.close_timeout.get())),
+        add_addr_timeout: Duration::from_secs(u64::from(config.add_addr_timeout.get())),
+        joins: if config.allows_join_initial() {
+            Joins::Accepted
+        } else {
+            Joins::NotToInitial
+        },
     }
 }
 
@@ -228,6 +268,8 @@ impl Settings {
         path_manager::Config {
             kind: self.path_manager,
             ports: self.ndiffports,
+            joins: self.joins,
+            announce_timeout: self.add_addr_timeout,
             limits: Limits {
                 subflows: self.subflows_max,
                 // The path manager counts the address of the first subflow, too.

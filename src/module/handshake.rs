@@ -20,6 +20,7 @@ use crate::join::{
     self,
     mp_join, //
 };
+use crate::net;
 use crate::request::{
     self,
     Pending, //
@@ -53,12 +54,16 @@ use mptcp_proto::seq::{
     SubflowSeq, //
 };
 
-/// What we offer and accept. A peer that requires DSS checksums gets plain TCP, as RFC 8684,
-/// Section 3.1 asks of a host that does not use them.
-const POLICY: Policy = Policy {
-    checksums: Checksums::Refused,
-    ..Policy::DEFAULT
-};
+/// What we offer and accept in a namespace. A peer that requires DSS checksums gets plain TCP, as RFC
+/// 8684, Section 3.1 asks of a host that does not use them.
+#[inline]
+fn policy(net: *const bindings::net) -> Policy {
+    Policy {
+        checksums: Checksums::Refused,
+        no_joins: !net::config(net).allows_join_initial(),
+        ..Policy::DEFAULT
+    }
+}
 
 /// What the handshake has agreed on, when it succeeded.
 pub(crate) struct Agreement {
@@ -105,7 +110,7 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
 pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
     // The key is not on the SYN of version 1, so any will do here.
     let client = Client::new(
-        POLICY,
+        policy(ssk.net()),
         mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
     );
     client.syn_option(u32::from(ssk.retransmits()))
@@ -142,7 +147,7 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     };
     count(ssk.net(), Counter::MPCapableSYNACKRX);
-    let mut client = Client::new(POLICY, crypto::random_key());
+    let mut client = Client::new(policy(ssk.net()), crypto::random_key());
     if let SynAckOutcome::Established {
         peer_key,
         checksum,
@@ -185,7 +190,7 @@ pub(crate) fn while_answering(
         join::refuse(whole, whole.family(), join::UNPROVED);
         return 0;
     }
-    match on_syn(POLICY, capable.as_ref()) {
+    match on_syn(policy(listener.net()), capable.as_ref()) {
         SynOutcome::Answer(terms) => {
             count(listener.net(), Counter::MPCapableSYNRX);
             request::with_pending(Pending::Capable(terms), answer)
@@ -194,10 +199,18 @@ pub(crate) fn while_answering(
     }
 }
 
-/// The option for a SYN-ACK and the terms it agrees to.
-pub(crate) fn syn_ack_option(terms: Terms, header: &Header, addresses: [u64; 2]) -> MpCapable {
+/// The option for a SYN-ACK of a namespace that agrees to `terms`.
+pub(crate) fn syn_ack_option(
+    net: *const bindings::net,
+    terms: Terms,
+    header: &Header,
+    addresses: [u64; 2],
+) -> MpCapable {
     let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
-    terms.syn_ack(POLICY, request::secret().key(addresses, ports, header.seq))
+    terms.syn_ack(
+        policy(net),
+        request::secret().key(addresses, ports, header.seq),
+    )
 }
 
 /// Whether a segment for `request` has overtaken the one with MP_CAPABLE: its client speaks MPTCP,

@@ -265,6 +265,8 @@ unsafe fn on_syn(packet: Skb, sk: *mut bindings::sock, state: *const bindings::n
 unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const bindings::nf_hook_state) {
     // SAFETY: By the function's contract; the request is busy sending this very packet.
     let answer = unsafe { request::on_syn_ack(bindings::mptcp_shim_request_from_sock(sk)) };
+    // SAFETY: By the function's contract.
+    let net = unsafe { (*state).net };
     let option = match answer {
         Some(Answer::Capable(terms)) => {
             let mut segment = packet;
@@ -272,11 +274,10 @@ unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const binding
                 return;
             };
             let [local, peer] = packet.addresses();
-            MptcpOption::MpCapable(handshake::syn_ack_option(terms, &header, [peer, local]))
+            let option = handshake::syn_ack_option(net, terms, &header, [peer, local]);
+            MptcpOption::MpCapable(option)
         }
         Some(Answer::Join(join)) => {
-            // SAFETY: By the function's contract.
-            let net = unsafe { (*state).net };
             let Some(option) = join::syn_ack_option(net, &join) else {
                 return;
             };

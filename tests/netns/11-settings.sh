@@ -56,7 +56,7 @@ check "available_schedulers" reads client available_schedulers "$schedulers"
 check "available_schedulers cannot be written" is "$(errno_of available_schedulers minrtt)" EACCES
 check "addresses cannot be written" is "$(errno_of addresses 10.0.0.1)" EACCES
 for default in path_manager:fullmesh scheduler:minrtt ndiffports:2 subflows_max:8 peer_addresses_max:8 \
-	close_timeout:60 conf/default/path:on conf/c1/path:on conf/lo/path:on; do
+	close_timeout:60 add_addr_timeout:120 allow_join_initial_addr_port:1 conf/default/path:on conf/c1/path:on conf/lo/path:on; do
 	check "${default%:*} is ${default#*:} at first" reads client "${default%:*}" "${default#*:}"
 done
 # shellcheck disable=SC2086 # lists of words
@@ -66,7 +66,8 @@ done
 	for name in off backup on; do check "conf/default/path takes $name" takes conf/default/path $name; done
 }
 for good in ndiffports:1 ndiffports:8 subflows_max:1 subflows_max:16 peer_addresses_max:0 peer_addresses_max:8 \
-	close_timeout:0 close_timeout:3600; do
+	close_timeout:0 close_timeout:3600 add_addr_timeout:0 add_addr_timeout:120 allow_join_initial_addr_port:0 \
+	allow_join_initial_addr_port:1; do
 	check "${good%:*} takes ${good#*:}" takes "${good%:*}" "${good#*:}"
 done
 # One process for all: it starts slowly in a guest.
@@ -81,6 +82,8 @@ ip netns exec client python3 - "$knobs" >"$work/refused" <<-'EOF'
 	    "subflows_max": ["0", "17", "-1"],
 	    "peer_addresses_max": ["9"],
 	    "close_timeout": ["3601", "4294967296", "1.5"],
+	    "add_addr_timeout": ["3601", "-1"],
+	    "allow_join_initial_addr_port": ["2"],
 	}
 	for name, values in wrong.items():
 	    path = f"{sys.argv[1]}/{name}"
@@ -98,7 +101,7 @@ EOF
 while read -r result kept text; do
 	check "$text" is "$result $kept" 'EINVAL kept'
 done <"$work/refused"
-check "all of them were tried" is "$(wc -l <"$work/refused")" 21
+check "all of them were tried" is "$(wc -l <"$work/refused")" 24
 # The log takes ten such lines in five seconds.
 says_what_is_allowed() {
 	refuses scheduler slowest &&

@@ -32,6 +32,7 @@ class Case:
     choice: dict = field(default_factory=dict)  # socket options of ours that the programs set: name to value
     chooser: str = ""  # the end that has to be ours for it: client, sender
     subflows: int = 8  # as many as an end of ours may have
+    closed: bool = False  # a server of ours lets nobody join at its first address
 
     def runs(self, pair, full):
         """(direction, family) of each run."""
@@ -48,6 +49,8 @@ class Case:
         """Why this pair of ends cannot do it, or None."""
         if self.not_in_tree and set(run.roles.values()) == {"in-tree"}:
             return f"in-tree: {self.not_in_tree}"
+        if self.closed and run.roles["server"] != "ours":
+            return "the server cannot be told"
         chooser = ("client" if run.up else "server") if self.chooser == "sender" else self.chooser
         if chooser and run.roles[chooser] != "ours":
             return f"the {chooser} cannot choose"
@@ -120,6 +123,15 @@ def counted(run, wire):
     if run.roles["server"] == "ours" and server["AddAddrTx"] != len({a for a, echo, up in wire.announced if not echo and not up}):
         wrong.append(f"AddAddrTx {server['AddAddrTx']}, on the wire {wire.announced}")
     return "; ".join(wrong) or None
+
+
+def joined_elsewhere(run, wire):
+    """Where the server lets nobody join at its first address, all subflows go to its second one."""
+    peers = {subflow.peer[0] for subflow in wire.subflows.values()} - {run.address}
+    first = [subflow for subflow in wire.subflows.values() if subflow.peer[0] == run.address]
+    if len(first) != 1:
+        return f"{len(first)} SYNs to {run.address}, which the server has closed to joins"
+    return None if peers & {"10.0.2.2", "fd00:2::2"} else "no subflow to the server's second address"
 
 
 def families_differ(_run, wire):
@@ -339,7 +351,8 @@ ROUTED = [
     Case("the first FINs are lost on one path", [joined, both_carry, no_reset], [both_work, fins_lost], way="upload"),
 ]
 DIRECT = [Case("both paths carry", [joined, announced, both_carry, shown_by_ss, counted], [both_work, ask_ss],
-               more_families=(6,))]
+               more_families=(6,)),
+          Case("no joins at the server's first address", [joined, joined_elsewhere, both_carry], [both_work], closed=True)]
 MIXED = [Case("IPv4 and IPv6 path", [joined, announced, families_differ, both_carry], [both_work], mixed=1)]
 BACKUP = [
     Case("backup waits, carrier lost", [backup_waits, came_back],

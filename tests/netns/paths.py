@@ -221,6 +221,9 @@ class Run:
         for namespace in ("client", "server"):
             if self.roles[namespace] == "ours":
                 self.do("limit", f"sysctl -qw net.mptcp_rs.subflows_max={self.case.subflows}", namespace=namespace)
+        if self.roles["server"] == "ours":
+            self.do("closed", f"sysctl -qw net.mptcp_rs.allow_join_initial_addr_port={int(not self.case.closed)}",
+                    namespace="server")
         before = self.counters()
         self.server = End(self, "server", not self.up)
         self.client = End(self, "client", self.up)
