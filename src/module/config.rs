@@ -21,6 +21,7 @@ use crate::sysctl::{
 };
 use crate::token_table;
 use kernel::prelude::*;
+use mptcp_proto::handshake::SYN_ATTEMPTS;
 use mptcp_proto::path_manager::{
     self,
     Joins,
@@ -130,6 +131,15 @@ static ALLOW_JOIN_INITIAL: Rule = rule(
     1,
     tell_connections,
 );
+/// How many repeated SYNs carry MP_CAPABLE before one goes without; the last value means all.
+static SYN_RETRANS: Rule = rule(
+    c"syn_retrans_before_tcp_fallback",
+    Values::Numbers(0, SYN_RETRANS_ALL),
+    SYN_ATTEMPTS - 1,
+    |_| (),
+);
+/// See [`SYN_RETRANS`].
+const SYN_RETRANS_ALL: u32 = 128;
 
 /// The settings of one namespace.
 pub(crate) struct Config {
@@ -151,10 +161,12 @@ pub(crate) struct Config {
     add_addr_timeout: Setting,
     /// See [`ALLOW_JOIN_INITIAL`].
     allow_join_initial: Setting,
+    /// See [`SYN_RETRANS`].
+    syn_retrans: Setting,
 }
 
 /// Files of the settings, and the two lists of names.
-pub(crate) type Files = Directory<11>;
+pub(crate) type Files = Directory<12>;
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
@@ -169,6 +181,7 @@ impl Config {
             close_timeout: Setting::new(&CLOSE_TIMEOUT, net),
             add_addr_timeout: Setting::new(&ADD_ADDR_TIMEOUT, net),
             allow_join_initial: Setting::new(&ALLOW_JOIN_INITIAL, net),
+            syn_retrans: Setting::new(&SYN_RETRANS, net),
         }
     }
 
@@ -194,6 +207,7 @@ impl Config {
             self.close_timeout.file(),
             self.add_addr_timeout.file(),
             self.allow_join_initial.file(),
+            self.syn_retrans.file(),
         ];
         // SAFETY: By the function's contract; the two lists are static.
         unsafe { Directory::new(net, c"net/mptcp_rs", files) }
@@ -208,6 +222,15 @@ impl Config {
     #[inline]
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.get() != 0
+    }
+
+    /// How many SYNs of a connection carry MP_CAPABLE before one goes without.
+    #[inline]
+    pub(crate) fn syn_attempts(&self) -> u32 {
+        match self.syn_retrans.get() {
+            SYN_RETRANS_ALL => u32::MAX,
+            repeated => repeated.saturating_add(1),
+        }
     }
 
     /// Whether the peer may join at the address and port of the first subflow.

@@ -58,10 +58,11 @@ use mptcp_proto::seq::{
 /// 8684, Section 3.1 asks of a host that does not use them.
 #[inline]
 fn policy(net: *const bindings::net) -> Policy {
+    let config = net::config(net);
     Policy {
         checksums: Checksums::Refused,
-        no_joins: !net::config(net).allows_join_initial(),
-        ..Policy::DEFAULT
+        no_joins: !config.allows_join_initial(),
+        syn_attempts: config.syn_attempts(),
     }
 }
 

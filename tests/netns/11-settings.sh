@@ -56,7 +56,8 @@ check "available_schedulers" reads client available_schedulers "$schedulers"
 check "available_schedulers cannot be written" is "$(errno_of available_schedulers minrtt)" EACCES
 check "addresses cannot be written" is "$(errno_of addresses 10.0.0.1)" EACCES
 for default in path_manager:fullmesh scheduler:minrtt ndiffports:2 subflows_max:8 peer_addresses_max:8 \
-	close_timeout:60 add_addr_timeout:120 allow_join_initial_addr_port:1 conf/default/path:on conf/c1/path:on conf/lo/path:on; do
+	close_timeout:60 add_addr_timeout:120 allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:1 \
+	conf/default/path:on conf/c1/path:on conf/lo/path:on; do
 	check "${default%:*} is ${default#*:} at first" reads client "${default%:*}" "${default#*:}"
 done
 # shellcheck disable=SC2086 # lists of words
@@ -67,7 +68,7 @@ done
 }
 for good in ndiffports:1 ndiffports:8 subflows_max:1 subflows_max:16 peer_addresses_max:0 peer_addresses_max:8 \
 	close_timeout:0 close_timeout:3600 add_addr_timeout:0 add_addr_timeout:120 allow_join_initial_addr_port:0 \
-	allow_join_initial_addr_port:1; do
+	allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:128 syn_retrans_before_tcp_fallback:1; do
 	check "${good%:*} takes ${good#*:}" takes "${good%:*}" "${good#*:}"
 done
 # One process for all: it starts slowly in a guest.
@@ -84,6 +85,7 @@ ip netns exec client python3 - "$knobs" >"$work/refused" <<-'EOF'
 	    "close_timeout": ["3601", "4294967296", "1.5"],
 	    "add_addr_timeout": ["3601", "-1"],
 	    "allow_join_initial_addr_port": ["2"],
+	    "syn_retrans_before_tcp_fallback": ["129"],
 	}
 	for name, values in wrong.items():
 	    path = f"{sys.argv[1]}/{name}"
@@ -101,7 +103,7 @@ EOF
 while read -r result kept text; do
 	check "$text" is "$result $kept" 'EINVAL kept'
 done <"$work/refused"
-check "all of them were tried" is "$(wc -l <"$work/refused")" 24
+check "all of them were tried" is "$(wc -l <"$work/refused")" 25
 # The log takes ten such lines in five seconds.
 says_what_is_allowed() {
 	refuses scheduler slowest &&
@@ -120,6 +122,34 @@ apart() {
 	return "$result"
 }
 check "a new namespace begins with the defaults" apart
+
+# syns_that_ask NUMBER: with the setting at that, as many SYNs and one ask for MPTCP when none of them gets
+# through, and the next one does.
+syns_that_ask() {
+	set_to client syn_retrans_before_tcp_fallback "$1" && set_to client enabled 1
+	ip netns exec server nft -f - <<-'EOF'
+		table inet drops {
+			chain input {
+				type filter hook input priority 0;
+				tcp flags & (syn|ack) == syn tcp option mptcp exists counter drop
+			}
+		}
+	EOF
+	timeout 60 python3 - <<-'EOF'
+		import os, socket
+		def enter(namespace):
+		    os.setns(os.open(f"/run/netns/{namespace}", os.O_RDONLY), os.CLONE_NEWNET)
+		enter("server")
+		listener = socket.create_server(("10.0.1.2", 0))
+		enter("client")
+		socket.create_connection(listener.getsockname(), timeout=50)
+	EOF
+	dropped=$(ip netns exec server nft list ruleset | sed -n 's/.*counter packets \([0-9]*\).*/\1/p')
+	ip netns exec server nft delete table inet drops
+	set_to client enabled 0
+	is "$dropped" $(($1 + 1))
+}
+for number in 0 2 1; do check "syn_retrans_before_tcp_fallback=$number is kept" syns_that_ask $number; done
 
 # Many readers and writers at once.
 write_from_many_tasks() {
