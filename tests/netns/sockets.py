@@ -37,7 +37,7 @@ def main():
         NAMESPACES[name] = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
     signal.signal(signal.SIGALRM, on_alarm)
     failed = 0
-    for function, not_in_tree, ours in CASES:
+    for function, not_in_tree, ours, multipath in CASES:
         name = function.__name__
         if options.only not in name:
             continue
@@ -48,7 +48,10 @@ def main():
         if any(ROLES[end] != "ours" for end in ours):
             print(f"ok - {text} # SKIP the {' and the '.join(ours)} must be ours", flush=True)
             continue
-        if options.stripped and len(ours) == 2:
+        if multipath and "plain" in ROLES.values():
+            print(f"ok - {text} # SKIP the connection is plain TCP", flush=True)
+            continue
+        if options.stripped and (multipath or len(ours) == 2):
             print(f"ok - {text} # SKIP no connection stays MPTCP", flush=True)
             continue
         signal.alarm(DEADLINE)

@@ -26,11 +26,12 @@ def on_alarm(_signal, _frame):
     raise Deadline(f"{DEADLINE} seconds have passed")
 
 
-def case(function=None, *, not_in_tree="", ours=""):
-    """Registers a case. not_in_tree: which ends (`client`, `server`) must not be in-tree; ours: which must be ours."""
+def case(function=None, *, not_in_tree="", ours="", multipath=False):
+    """Registers a case. not_in_tree: which ends (`client`, `server`) must not be in-tree; ours: which must be ours;
+    multipath: the connections must be MPTCP, and stay so."""
     if function is None:
-        return lambda inner: case(inner, not_in_tree=not_in_tree, ours=ours)
-    CASES.append((function, not_in_tree.split(), ours.split()))
+        return lambda inner: case(inner, not_in_tree=not_in_tree, ours=ours, multipath=multipath)
+    CASES.append((function, not_in_tree.split(), ours.split(), multipath))
     return function
 
 
