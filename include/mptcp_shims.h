@@ -137,7 +137,6 @@ bool mptcp_shim_subflow_has_room(const struct sock *sk, int wake);
 void mptcp_shim_keep_a_page(struct sock *sk);
 void mptcp_shim_linger_zero(struct sock *sk);
 void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock);
-struct net *mptcp_shim_sock_net(const struct sock *sk);
 struct page_frag *mptcp_shim_sk_page_frag(struct sock *sk);
 bool mptcp_shim_sk_wmem_schedule(struct sock *sk, int size);
 void mptcp_shim_sk_wmem_charge(struct sock *sk, int size);

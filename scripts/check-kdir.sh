@@ -22,7 +22,7 @@ has CONFIG_RUST ||
 set -- "$kdir"/rust/*.rmeta
 [ -f "$1" ] ||
 	refuse "$kdir has no Rust metadata (rust/*.rmeta), as no linux-headers package does: make KDIR=/path/to/a/tree prepared with 'make modules_prepare' ($help)"
-for option in CONFIG_MODULES CONFIG_NET CONFIG_INET CONFIG_IPV6 CONFIG_KPROBES CONFIG_NETFILTER CONFIG_SYSCTL; do
+for option in CONFIG_MODULES CONFIG_NET CONFIG_INET CONFIG_IPV6 CONFIG_KPROBES CONFIG_NETFILTER CONFIG_NET_NS CONFIG_SYSCTL; do
 	has $option || refuse "the kernel of $kdir is built without $option=y, which mptcp_rs needs"
 done
 [ -s "$kdir/Module.symvers" ] ||

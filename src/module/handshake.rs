@@ -11,6 +11,7 @@
 use crate::af_ops;
 use crate::attach;
 use crate::bindings;
+use crate::config::Config;
 use crate::counters::{
     count,
     Counter, //
@@ -54,11 +55,10 @@ use mptcp_proto::seq::{
     SubflowSeq, //
 };
 
-/// What we offer and accept in a namespace. A peer that requires DSS checksums gets plain TCP, as RFC
+/// What we offer and accept in a namespace with these settings. A peer that requires DSS checksums gets plain TCP, as RFC
 /// 8684, Section 3.1 asks of a host that does not use them.
 #[inline]
-fn policy(net: *const bindings::net) -> Policy {
-    let config = net::config(net);
+fn policy(config: &Config) -> Policy {
     Policy {
         checksums: Checksums::Refused,
         no_joins: !config.allows_join_initial(),
@@ -106,12 +106,12 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
     })
 }
 
-/// The option for the SYN that `ssk` sends now, if it carries one.
+/// The option for the SYN that `ssk` sends now in a namespace with these settings, if it carries one.
 #[inline]
-pub(crate) fn syn_option(ssk: Sock) -> Option<MpCapable> {
+pub(crate) fn syn_option(config: &Config, ssk: Sock) -> Option<MpCapable> {
     // The key is not on the SYN of version 1, so any will do here.
     let client = Client::new(
-        policy(ssk.net()),
+        policy(config),
         mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
     );
     client.syn_option(u32::from(ssk.retransmits()))
@@ -148,7 +148,7 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     };
     count(ssk.net(), Counter::MPCapableSYNACKRX);
-    let mut client = Client::new(policy(ssk.net()), crypto::random_key());
+    let mut client = Client::new(policy(net::config(ssk.net())), crypto::random_key());
     if let SynAckOutcome::Established {
         peer_key,
         checksum,
@@ -191,7 +191,7 @@ pub(crate) fn while_answering(
         join::refuse(whole, whole.family(), join::UNPROVED);
         return 0;
     }
-    match on_syn(policy(listener.net()), capable.as_ref()) {
+    match on_syn(policy(net::config(listener.net())), capable.as_ref()) {
         SynOutcome::Answer(terms) => {
             count(listener.net(), Counter::MPCapableSYNRX);
             request::with_pending(Pending::Capable(terms), answer)
@@ -209,7 +209,7 @@ pub(crate) fn syn_ack_option(
 ) -> MpCapable {
     let ports = (u32::from(header.destination) << 16) | u32::from(header.source);
     terms.syn_ack(
-        policy(net),
+        policy(net::config(net)),
         request::secret().key(addresses, ports, header.seq),
     )
 }

@@ -10,6 +10,7 @@
 use crate::af_ops;
 use crate::bindings;
 use crate::handshake;
+use crate::net;
 use crate::proto_ops::early_ops;
 use crate::sock::Sock;
 use crate::sockopt;
@@ -59,7 +60,7 @@ pub(crate) unsafe fn syn_option(sk: *mut bindings::sock) -> Option<MptcpOption<'
     if !is_early || af_ops::is_hooked(ssk) || !sockopt::may_be_multipath(ssk) {
         return None;
     }
-    let option = handshake::syn_option(ssk)?;
+    let option = handshake::syn_option(net::config(ssk.net()), ssk)?;
     af_ops::hook(ssk);
     Some(MptcpOption::MpCapable(option))
 }

@@ -157,6 +157,14 @@ pub(crate) fn counters<'a>(net: *const bindings::net) -> &'a Counters {
     unsafe { &*(*state(net)).counters }
 }
 
+/// The settings and the counters of `net`, for those who need both at once.
+#[inline]
+pub(crate) fn config_and_counters<'a>(net: *const bindings::net) -> (&'a Config, &'a Counters) {
+    let state = state(net);
+    // SAFETY: As for `config`.
+    unsafe { (&*(*state).config, &*(*state).counters) }
+}
+
 /// Whether new TCP sockets of the current task's namespace become ours.
 #[inline]
 pub(crate) fn current_is_enabled() -> bool {

@@ -6,13 +6,11 @@
 
 use crate::af_ops;
 use crate::connection::Connection;
-use crate::counters::{
-    count,
-    Counter, //
-};
+use crate::counters::Counter;
 use crate::event;
 use crate::handshake;
 use crate::join;
+use crate::net;
 use crate::schedule::now;
 use crate::skb::{
     Header,
@@ -115,15 +113,16 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
 #[inline(always)]
 fn on_syn(ssk: Sock, packet: Skb) {
     let mut bytes = [0; 4];
-    match handshake::syn_option(ssk).and_then(|option| option.emit(&mut bytes)) {
+    let (config, counters) = net::config_and_counters(ssk.net());
+    match handshake::syn_option(config, ssk).and_then(|option| option.emit(&mut bytes)) {
         Some(_) => {
             if ssk.retransmits() == 0 {
-                count(ssk.net(), Counter::MPCapableSYNTX);
+                counters.add(Counter::MPCapableSYNTX, 1);
             }
             packet.add_option_bytes(ssk, &bytes);
         }
         None => {
-            count(ssk.net(), Counter::MPCapableSYNTXDrop);
+            counters.add(Counter::MPCapableSYNTXDrop, 1);
             af_ops::unhook(ssk);
         }
     }

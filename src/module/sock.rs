@@ -131,8 +131,7 @@ impl Sock {
     /// The network namespace.
     #[inline]
     pub(crate) fn net(self) -> *mut bindings::net {
-        // SAFETY: A live socket by the type invariant; a socket keeps its namespace.
-        unsafe { bindings::mptcp_shim_sock_net(self.as_ptr()) }
+        read!((*self.as_ptr()).__sk_common.skc_net.net)
     }
 
     /// Takes a reference.

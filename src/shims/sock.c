@@ -89,11 +89,6 @@ void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-struct net *mptcp_shim_sock_net(const struct sock *sk)
-{
-	return sock_net(sk);
-}
-
 struct page_frag *mptcp_shim_sk_page_frag(struct sock *sk)
 {
 	return sk_page_frag(sk);
