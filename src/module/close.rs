@@ -206,7 +206,7 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Remo
         // SAFETY: A plain read of an owned socket.
         let abortive = lingers && unsafe { (*msk.as_ptr()).sk_lingertime } == 0;
         if unread || abortive {
-            removed = abort(owned);
+            abort(owned, &mut removed);
         } else {
             let mut data = owned.data();
             let outcome = data.proto.shutdown_send();
@@ -271,7 +271,7 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     let over = msk.state() == bindings::TCP_CLOSE || connection.subflows().count() == 0;
     if !over && outstanding != 0 {
         if connection.progress().stalled_for() >= ORPHAN_TIMEOUT {
-            abort_into(owned, removed);
+            abort(owned, removed);
         } else {
             arm_timer(owned);
         }
@@ -318,18 +318,11 @@ fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Soc
     }
 }
 
-/// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits; returns
-/// the subflows to close.
+/// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits; adds the
+/// subflows to those to close.
 ///
 /// RFC 8684, Section 3.5.
-pub(crate) fn abort(owned: &mut Owned<'_>) -> Removed {
-    let mut removed = Removed::none();
-    abort_into(owned, &mut removed);
-    removed
-}
-
-/// See [`abort`].
-fn abort_into(owned: &mut Owned<'_>, removed: &mut Removed) {
+pub(crate) fn abort(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
     let msk = connection.msk();
     owned.data().proto.abort();

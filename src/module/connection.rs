@@ -682,6 +682,16 @@ impl Connection {
         }
     }
 
+    /// The worker can do what `events` ask for only once the application's `struct socket` has taken
+    /// the connection over.
+    pub(crate) fn leave_for_adoption(&self, events: u32) {
+        self.raise(events);
+        if self.is_adopted() {
+            // That happened meanwhile, and may have missed the events.
+            self.schedule(0);
+        }
+    }
+
     /// Whether the worker may lock the first subflow: not while it waits in a listener's queue, which
     /// TCP empties on the understanding that nobody owns what is there.
     pub(crate) fn is_off_queue(&self) -> bool {

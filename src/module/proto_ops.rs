@@ -30,6 +30,7 @@ use crate::subflow::{
     self,
     hold, //
 };
+use crate::subflows::Removed;
 use crate::tx;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
@@ -278,7 +279,8 @@ mod connected {
         // SAFETY: As for `connection`; `__inet_stream_connect` owns the socket.
         unsafe {
             if let Some(connection) = connection(sk) {
-                let removed = close::abort(&mut Owned::assume(connection));
+                let mut removed = Removed::none();
+                close::abort(&mut Owned::assume(connection), &mut removed);
                 connection.msk().release();
                 removed.close();
                 connection.msk().lock(false);

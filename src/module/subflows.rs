@@ -16,9 +16,11 @@ use core::sync::atomic::{
     AtomicU8,
     Ordering, //
 };
+use kernel::warn_on;
 use mptcp_proto::path_manager::SUBFLOWS;
 
-/// Subflows that were taken out of their slots, to be closed when no socket is owned any more.
+/// Subflows that were taken out of their slots, to be closed when no socket is owned any more. One that is
+/// forgotten keeps the module for ever, so that gets a warning.
 #[must_use = "a subflow that was taken is to be closed"]
 pub(crate) struct Removed {
     /// The sockets, each with its hold.
@@ -45,10 +47,17 @@ impl Removed {
     /// # Context
     ///
     /// Process; no socket is owned.
-    pub(crate) fn close(self) {
-        for ssk in self.sockets.into_iter().flatten() {
+    pub(crate) fn close(mut self) {
+        for ssk in self.sockets.iter_mut().filter_map(Option::take) {
             proto_ops::close_subflow(ssk);
         }
+    }
+}
+
+impl Drop for Removed {
+    #[inline]
+    fn drop(&mut self) {
+        warn_on!(self.sockets.iter().any(Option::is_some));
     }
 }
 

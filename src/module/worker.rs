@@ -42,10 +42,9 @@ pub(crate) unsafe extern "C" fn work_function(work: *mut bindings::work_struct) 
     // SAFETY: By the function's contract `work` lies in a live `Connection`.
     let connection = unsafe { Connection::of_work(work) };
     let msk = connection.msk();
-    {
-        let removed = run_events(&mut Owned::take(connection));
-        removed.close();
-    }
+    let mut removed = Removed::none();
+    run_events(&mut Owned::take(connection), &mut removed);
+    removed.close();
     msk.put();
 }
 
@@ -79,35 +78,40 @@ pub(crate) unsafe extern "C" fn path_timer(timer: *mut bindings::timer_list) {
     }
 }
 
-/// What the worker does; returns the subflows to close when nothing is owned any more.
-fn run_events(owned: &mut Owned<'_>) -> Removed {
+/// What the worker does; adds the subflows to close when nothing is owned any more.
+fn run_events(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
-    let mut removed = Removed::none();
     if !(connection.is_off_queue() || connection.has_events(event::GIVE_UP)) {
         // The events stay until somebody has accepted the connection.
-        return removed;
+        return;
     }
     let events = connection.take_events(event::WORK);
     if connection.is_over() {
-        return removed;
+        return;
     }
     if events & event::GIVE_UP != 0 && !connection.is_adopted() {
-        return abort(owned);
+        abort(owned, removed);
+        return;
     }
     if events & event::JOINED != 0 {
         recovery::on_joined(owned);
     }
     if events & event::LOST != 0 {
-        recovery::remove_ended(owned, &mut removed);
+        recovery::remove_ended(owned, removed);
     }
     if events & event::TIMEOUT != 0 {
         on_timeout(owned);
     }
-    if events & event::ABORT != 0 && connection.is_adopted() {
-        return abort(owned);
+    if events & event::ABORT != 0 {
+        if connection.is_adopted() {
+            abort(owned, removed);
+            return;
+        }
+        // The application still holds the subflow; adoption lets the worker go on.
+        connection.leave_for_adoption(event::ABORT);
     }
     if events & (event::PATHS | event::LOST | event::JOINED) != 0 {
-        paths::run(owned, &mut removed);
+        paths::run(owned, removed);
     }
     if events & event::ANSWER != 0 {
         answer(connection);
@@ -116,9 +120,8 @@ fn run_events(owned: &mut Owned<'_>) -> Removed {
     if events & (event::CLOSE | event::TIMEOUT | event::LOST) != 0
         && connection.msk().flag(bindings::sock_flags_SOCK_DEAD)
     {
-        close::finish(owned, &mut removed);
+        close::finish(owned, removed);
     }
-    removed
 }
 
 /// Arms the data-level retransmission timer when something is unacknowledged and it is not running.
