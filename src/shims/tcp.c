@@ -350,6 +350,21 @@ void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk)
 	__tcp_v4_send_check(skb, inet_sk(sk)->inet_saddr, inet_sk(sk)->inet_daddr);
 }
 
+/* Whether @sk is the established socket that a packet with these ends belongs to. */
+static bool is_for(const struct sock *sk, struct net *net, const struct sk_buff *skb, int family, u32 hash)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+	const __portpair ports = INET_COMBINED_PORTS(th->source, ntohs(th->dest));
+	const struct iphdr *ip = ip_hdr(skb);
+	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
+	INET_ADDR_COOKIE(cookie, ip->saddr, ip->daddr);
+
+	if (sk->sk_hash != hash)
+		return false;
+	return family == AF_INET ? inet_match(net, sk, cookie, ports, skb->skb_iif, 0) :
+				   inet6_match(net, sk, &ip6->saddr, &ip6->daddr, ports, skb->skb_iif, 0);
+}
+
 /*
  * The established socket that @skb belongs to, with a reference, when early demultiplexing left
  * none: a lookup by the four-tuple as TCP does it, whose functions are not exported.
@@ -358,11 +373,8 @@ struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb,
 {
 	struct inet_hashinfo *hashinfo = net->ipv4.tcp_death_row.hashinfo;
 	const struct tcphdr *th = tcp_hdr(skb);
-	const __portpair ports = INET_COMBINED_PORTS(th->source, ntohs(th->dest));
 	const struct iphdr *ip = ip_hdr(skb);
 	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
-	const int dif = skb->skb_iif;
-	INET_ADDR_COOKIE(cookie, ip->saddr, ip->daddr);
 	const struct hlist_nulls_node *node;
 	struct sock *sk;
 	u32 hash;
@@ -372,14 +384,15 @@ struct sock *mptcp_shim_lookup_established(struct net *net, struct sk_buff *skb,
 	else
 		hash = inet6_ehashfn(net, &ip6->daddr, ntohs(th->dest), &ip6->saddr, th->source);
 	sk_nulls_for_each_rcu(sk, node, &hashinfo->ehash[hash & hashinfo->ehash_mask].chain) {
-		if (sk->sk_hash != hash)
-			continue;
-		if (family == AF_INET ? !inet_match(net, sk, cookie, ports, dif, 0) :
-				       !inet6_match(net, sk, &ip6->saddr, &ip6->daddr, ports, dif, 0))
+		if (!is_for(sk, net, skb, family, hash))
 			continue;
 		if (!sk_fullsock(sk) || !refcount_inc_not_zero(&sk->sk_refcnt))
 			return NULL;
-		return sk;
+		/* Its memory may have become another connection's before there was a reference. */
+		if (is_for(sk, net, skb, family, hash))
+			return sk;
+		sock_put(sk);
+		return NULL;
 	}
 	return NULL;
 }
