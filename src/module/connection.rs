@@ -656,12 +656,17 @@ impl Connection {
     /// The code that proves an announcement to come from us.
     ///
     /// RFC 8684, Section 3.4.1.
-    pub(crate) fn local_hmac(&self, id: AddressId, addr: Address) -> TruncatedHmac {
+    pub(crate) fn local_hmac(
+        &self,
+        id: AddressId,
+        addr: Address,
+        port: Option<u16>,
+    ) -> TruncatedHmac {
         let keys = SenderKeys {
             sender: self.local_key,
             receiver: self.peer_key,
         };
-        add_addr_hmac(keys, id, addr, None, &KernelSha256)
+        add_addr_hmac(keys, id, addr, port, &KernelSha256)
     }
 
     /// The application's `struct socket` takes the connection over from the subflow: `switch` gives it

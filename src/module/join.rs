@@ -381,7 +381,8 @@ pub(crate) fn on_state(ssk: Sock, subflow: &Subflow) {
 ///
 /// # Errors
 ///
-/// Those of the socket calls: no memory, no route, no such address or interface.
+/// Those of the socket calls: no memory, no route, no such address or interface. `EINVAL`: the local
+/// address is left to the routing.
 pub(crate) fn connect(
     owned: &mut Owned<'_>,
     id: SubflowId,
@@ -394,6 +395,7 @@ pub(crate) fn connect(
         Address::V4(_) => bindings::AF_INET,
         Address::V6(_) => bindings::AF_INET6,
     };
+    let local_id = local.id.ok_or(EINVAL)?;
     let mut sock = null_mut();
     // SAFETY: The connection socket is alive and owned.
     to_result(unsafe {
@@ -411,7 +413,7 @@ pub(crate) fn connect(
     );
     let handshake = Handshake::Joining {
         client,
-        id: local.id,
+        id: local_id,
     };
     let subflow = match attach::attach_joined(ssk, connection, id, handshake) {
         Ok(subflow) => subflow,

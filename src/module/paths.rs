@@ -42,6 +42,7 @@ use mptcp_proto::path_manager::{
     CloseReason,
     Decision,
     Ended,
+    Families,
     Interface,
     Kind,
     Paths,
@@ -89,6 +90,7 @@ fn begin(connection: &Connection) -> Paths {
         peer: peer.0,
         peer_port: peer.1,
         initial_joinable: connection.is_initial_joinable(),
+        families: Families::Both,
         connect_from: now(),
     };
     Paths::new(config, &setup, now())
@@ -124,6 +126,7 @@ pub(crate) fn has_work(connection: &Connection) -> bool {
         Kind::None => false,
         Kind::NDiffPorts => connection.is_client(),
         Kind::FullMesh => addresses::count(net) > 1,
+        Kind::Endpoint => true,
     }
 }
 
@@ -167,12 +170,12 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
                 tell_priority(owned, subflow, option);
             }
             Some(Decision::Withdraw { ids }) => signal_on_any(connection, Signal::RemoveAddr(ids)),
-            Some(Decision::Announce { id, addr }) => {
+            Some(Decision::Announce { id, addr, port }) => {
                 let option = AddAddr {
                     id,
                     addr,
-                    port: None,
-                    hmac: Some(connection.local_hmac(id, addr)),
+                    port,
+                    hmac: Some(connection.local_hmac(id, addr, port)),
                 };
                 signal_on_any(connection, Signal::AddAddr(option));
             }

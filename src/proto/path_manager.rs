@@ -11,12 +11,14 @@
 //!   on_local_added  on_add_addr     on_subflow_established           decide() until None
 //!   on_local_removed on_remove_addr on_subflow_ended  accept_join    --> Connect, CloseSubflow,
 //!   on_interface    on_mp_prio      on_heard          on_joined          Announce, Withdraw, Probe,
-//!          |             |                |               |              SetPriority, ArmTimer
+//!   set_endpoints         |         on_local_chosen       |              SetPriority, ArmTimer
+//!          |             |                |               |
 //!          +-------------+--> Paths <-----+---------------+
 //! ```
 //!
 //! Which subflows there are to be is for a manager to say, chosen by name ([`Kind`]); the rest is
-//! common to all managers. Storage is fixed: 8 local addresses, 8 of the peer, 16 subflows.
+//! common to all managers. Storage is fixed: 8 local addresses, or the first one and 8 endpoints, 8
+//! addresses of the peer, 16 subflows.
 //!
 //! The signals themselves are sent, and the codes in them checked, by the caller. Which subflow
 //! carries which data is not decided here.
@@ -25,14 +27,18 @@
 //!
 //! C counterpart: `net/mptcp/pm.c`, `net/mptcp/pm_kernel.c`.
 
+mod accept;
 mod address;
 mod allowance;
+mod attempts;
 mod backoff;
 mod connect;
 mod decide;
+mod endpoint;
 mod full_mesh;
 mod join;
 mod kind;
+mod listing;
 mod local;
 mod ndiffports;
 mod peer;
@@ -46,12 +52,17 @@ pub use connect::{
     PeerEnd, //
 };
 pub use decide::Decision;
+pub use endpoint::{
+    Endpoint,
+    EndpointFlags, //
+};
 pub use join::{
     Join,
     JoinVerdict,
     Refusal, //
 };
 pub use kind::Kind;
+pub use listing::LocalName;
 pub use local::{
     Interface,
     Policy,
@@ -79,7 +90,9 @@ use crate::time::{
 };
 use address::canonical;
 use allowance::Allowance;
+use attempts::Attempts;
 use backoff::Backoff;
+use endpoint::Source;
 use kind::Candidate;
 use local::Local;
 use peer::{
@@ -94,8 +107,14 @@ use subflow::{
 use table::Table;
 use tick::Tick;
 
-/// The most local addresses of one connection.
+/// The most local addresses of one connection, unless they are those of endpoints.
 pub const LOCALS: usize = 8;
+
+/// The most endpoints of one connection, that of its first subflow aside.
+pub const ENDPOINTS: usize = 8;
+
+/// The most local addresses of one connection, whatever they are.
+pub const LOCAL_SLOTS: usize = ENDPOINTS + 1;
 
 /// The most addresses of the peer, that of the first subflow included.
 pub const PEERS: usize = 8;
@@ -169,9 +188,9 @@ pub struct Config {
     pub ports: u8,
     /// How much there may be.
     pub limits: Limits,
-    /// Whether the local host sets up subflows.
+    /// Whether the local host sets up subflows; with endpoints it does.
     pub connects: bool,
-    /// Whether the local host announces its addresses.
+    /// Whether the local host announces its addresses; with endpoints it does.
     pub announces: bool,
     /// Which joins it accepts.
     pub joins: Joins,
@@ -200,10 +219,35 @@ impl Config {
         }
     }
 
-    /// Returns how many subflows there are to be between two usable addresses.
-    fn wanted(&self, candidate: &Candidate) -> u8 {
+    /// Returns how many subflows there are to be between a usable local address and one of the peer.
+    fn wanted(&self, source: Source, candidate: &Candidate) -> u8 {
         let ports = self.ports.clamp(1, Self::PORTS_MAX);
-        self.kind.wanted(ports, candidate)
+        self.kind.wanted(ports, source, candidate)
+    }
+}
+
+/// Which families of addresses the subflows of a connection can have.
+///
+/// Only endpoints ask for it.
+///
+/// C counterpart: `net/mptcp/pm.c` (`mptcp_pm_addr_families_match`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Families {
+    /// IPv4: the application's socket is of this family.
+    V4,
+    /// IPv6: the application's socket is of this family, and for no other.
+    V6,
+    /// Both.
+    Both,
+}
+
+impl Families {
+    /// Tells whether the address is of such a family.
+    const fn include(self, addr: Address) -> bool {
+        matches!(
+            (self, addr),
+            (Self::Both, _) | (Self::V4, Address::V4(_)) | (Self::V6, Address::V6(_))
+        )
     }
 }
 
@@ -222,6 +266,8 @@ pub struct Setup {
     pub peer_port: u16,
     /// The peer accepts more subflows there: it has not set the flag C.
     pub initial_joinable: bool,
+    /// Which families of addresses endpoints can use.
+    pub families: Families,
     /// No subflow is set up before this time.
     ///
     /// Where both hosts connect, the caller puts some randomness into it.
@@ -246,7 +292,7 @@ pub struct Usage {
 
 /// The paths of one connection: its addresses and subflows.
 ///
-/// About 1 KiB. Slot 0 of each table of addresses belongs to the first subflow's for good.
+/// About 1.2 KiB. Slot 0 of each table of addresses belongs to the first subflow's for good.
 #[derive(Clone, Copy, Debug)]
 pub struct Paths {
     /// How paths are managed.
@@ -255,6 +301,8 @@ pub struct Paths {
     is_over: bool,
     /// The peer accepts more subflows at the address and port of the first.
     initial_joinable: bool,
+    /// Which families of addresses endpoints can use.
+    families: Families,
     /// The local port of the first subflow.
     local_port: u16,
     /// The peer's port of the first subflow.
@@ -270,7 +318,7 @@ pub struct Paths {
     /// How many addresses may be learned now.
     allowance: Allowance,
     /// The local addresses.
-    locals: Table<Local, LOCALS>,
+    locals: Table<Local, LOCAL_SLOTS>,
     /// The addresses of the peer.
     peers: Table<Peer, PEERS>,
     /// The subflows.
@@ -279,6 +327,8 @@ pub struct Paths {
     withdrawals: Withdrawals,
     /// What is remembered of failures.
     backoff: Backoff,
+    /// What was tried with endpoints.
+    attempts: Attempts,
 }
 
 impl Paths {
@@ -289,6 +339,7 @@ impl Paths {
             config,
             is_over: false,
             initial_joinable: setup.initial_joinable,
+            families: setup.families,
             local_port: setup.local_port,
             peer_port: setup.peer_port,
             last_id: 0,
@@ -306,6 +357,7 @@ impl Paths {
             subflows: Table::new(),
             withdrawals: Withdrawals::EMPTY,
             backoff: Backoff::new(),
+            attempts: Attempts::new(),
         };
         let mut local = Local::new(canonical(setup.local), setup.interface);
         local.id = Some(AddressId::INITIAL);
@@ -328,6 +380,7 @@ impl Paths {
             stage: Stage::Established,
             local_backup: false,
             peer_backup: false,
+            doom: None,
             tick: Tick::at(now),
         });
         paths
@@ -343,7 +396,11 @@ impl Paths {
     /// Changes how paths are managed; subflows and announcements that exist stay.
     #[inline]
     pub fn set_config(&mut self, config: Config) {
+        let used_endpoints = self.uses_endpoints();
         self.config = config;
+        if used_endpoints && !self.uses_endpoints() {
+            self.forget_listings();
+        }
     }
 
     /// Takes in that the timer has fired.
@@ -361,7 +418,7 @@ impl Paths {
 
     /// Returns how many slots of local addresses there are.
     fn local_slots(&self) -> u8 {
-        u8::try_from(LOCALS).unwrap_or(u8::MAX)
+        u8::try_from(LOCAL_SLOTS).unwrap_or(u8::MAX)
     }
 
     /// Returns how many slots of the peer's addresses there are.
@@ -374,6 +431,11 @@ impl Paths {
         usize::from(self.config.limits.subflows).min(SUBFLOWS)
     }
 
+    /// Tells whether the local host sets up subflows.
+    fn connects(&self) -> bool {
+        self.config.connects || self.uses_endpoints()
+    }
+
     /// Returns how many local addresses may be announced.
     fn announced_limit(&self) -> usize {
         usize::from(self.config.limits.announced).min(LOCALS)
@@ -383,13 +445,11 @@ impl Paths {
     #[must_use]
     pub fn usage(&self) -> Usage {
         let count = |all: usize| u8::try_from(all).unwrap_or(u8::MAX);
-        let peers = self.peers.iter();
-        let accepted = peers.filter(|(slot, p)| *slot != 0 && p.standing == Standing::Joinable);
         let locals = self.locals.iter();
         let used = locals.filter(|(slot, _)| *slot != 0 && self.has_subflow_from(*slot));
         Usage {
             announced: count(self.announced()),
-            accepted: count(accepted.count()),
+            accepted: count(self.accepted()),
             locals: count(used.count()),
         }
     }

@@ -43,6 +43,14 @@ pub(super) const fn is_unicast(addr: Address) -> bool {
     }
 }
 
+/// Returns the address of a family that stands for any of it.
+pub(super) const fn unspecified(family: Address) -> Address {
+    match family {
+        Address::V4(_) => Address::V4([0; 4]),
+        Address::V6(_) => Address::V6([0; 16]),
+    }
+}
+
 /// Returns how far the address reaches.
 const fn scope(addr: Address) -> Scope {
     match addr {

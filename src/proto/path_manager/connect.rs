@@ -6,9 +6,11 @@
 //!
 //! C counterpart: `net/mptcp/pm_kernel.c` (`mptcp_pm_create_subflow_or_signal_addr`).
 
+use super::address::unspecified;
 use super::decide::Decision;
+use super::endpoint::Source;
 use super::kind::Candidate;
-use super::peer::Standing;
+use super::local::Local;
 use super::subflow::{
     Stage,
     Subflow, //
@@ -17,7 +19,7 @@ use super::tick::Tick;
 use super::{
     Pair,
     Paths,
-    LOCALS,
+    LOCAL_SLOTS,
     PEERS, //
 };
 use crate::ids::{
@@ -30,8 +32,10 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LocalEnd {
     /// Names the address, for the MP_JOIN of the SYN.
-    pub id: AddressId,
-    /// The address to send from.
+    ///
+    /// `None`: the routing chooses the address, and [`Paths::on_local_chosen`] names it.
+    pub id: Option<AddressId>,
+    /// The address to send from; the unspecified one of the peer's family if the routing chooses.
     pub addr: Address,
     /// The interface to send on; zero if any.
     pub interface_index: u32,
@@ -49,7 +53,7 @@ pub struct PeerEnd {
 }
 
 /// How many subflows use each pair of addresses, and each address.
-pub(super) struct Uses([[u8; PEERS]; LOCALS]);
+pub(super) struct Uses([[u8; PEERS]; LOCAL_SLOTS]);
 
 impl Uses {
     /// Returns how many subflows use the pair.
@@ -77,7 +81,7 @@ impl Paths {
     /// An address may be in several slots, if it was seen as the source of a join as well: a subflow
     /// counts for each of them.
     pub(super) fn uses(&self) -> Uses {
-        let mut uses = Uses([[0; PEERS]; LOCALS]);
+        let mut uses = Uses([[0; PEERS]; LOCAL_SLOTS]);
         for (_, subflow) in self.subflows.iter() {
             let Some(used) = self.peers.get(subflow.peer) else {
                 continue;
@@ -101,9 +105,15 @@ impl Paths {
         now: Timestamp,
         mut found: impl FnMut(Pair, Tick),
     ) {
-        if !self.config.connects || !self.has_room(now) {
+        if !self.connects() || !self.has_room(now) {
             return;
         }
+        let uses_endpoints = self.uses_endpoints();
+        let source = if uses_endpoints {
+            self.source()
+        } else {
+            Source::Routing
+        };
         for (local_index, local) in self.locals.iter() {
             if !local.is_usable() {
                 continue;
@@ -117,16 +127,43 @@ impl Paths {
                     pair,
                     local: local.addr,
                     peer: peer.addr,
+                    flags: local.flags(),
+                    standing: peer.standing,
                 };
-                if peer.standing == Standing::Joinable
-                    && uses.of(pair) < self.config.wanted(&candidate)
-                {
-                    if let Some(retry_at) = self.backoff.retry_at(pair) {
+                if uses.of(pair) < self.config.wanted(source, &candidate) {
+                    if let Some(retry_at) = self.retry_at(pair, local) {
                         found(pair, retry_at.max(self.connect_from));
                     }
                 }
             }
         }
+        if uses_endpoints {
+            self.for_each_routed(|pair| found(pair, self.connect_from));
+        }
+    }
+
+    /// Returns before when a pair is not tried, or `None` if it is closed.
+    fn retry_at(&self, pair: Pair, local: &Local) -> Option<Tick> {
+        if self.uses_endpoints() {
+            self.may_try(pair, local).then_some(Tick::ORIGIN)
+        } else {
+            self.backoff.retry_at(pair)
+        }
+    }
+
+    /// Returns the rank of a pair that may be tried; the lowest comes first.
+    ///
+    /// With endpoints, what the routing chooses comes first, and then what comes first in the list.
+    fn rank(&self, pair: Pair, uses: &Uses) -> (bool, usize, u8) {
+        let Some(local) = self.locals.get(pair.local) else {
+            return (false, 0, pair.peer);
+        };
+        if self.uses_endpoints() {
+            let place = local.listing.map_or(u8::MAX, |listing| listing.place);
+            return (false, usize::from(place).saturating_add(1), pair.peer);
+        }
+        let on_interface = self.subflows_on(local.interface_index);
+        (local.is_backup(), on_interface, uses.of_both(pair))
     }
 
     /// Counts the subflows that leave through an interface.
@@ -141,6 +178,26 @@ impl Paths {
         count
     }
 
+    /// Returns the local end of a subflow to `peer`, and whether it is a backup.
+    fn local_end(&mut self, index: u8, peer: Address) -> Option<(LocalEnd, bool)> {
+        if index == Subflow::NO_LOCAL {
+            let end = LocalEnd {
+                id: None,
+                addr: unspecified(peer),
+                interface_index: 0,
+            };
+            return Some((end, false));
+        }
+        let id = self.name_local(index)?;
+        let local = self.locals.get(index)?;
+        let end = LocalEnd {
+            id: Some(id),
+            addr: local.addr,
+            interface_index: local.interface_index,
+        };
+        Some((end, local.is_backup()))
+    }
+
     /// Sets up a subflow that is missing.
     ///
     /// With more pairs than subflows are allowed, those come first that are not a backup, then those
@@ -149,20 +206,15 @@ impl Paths {
         let uses = self.uses();
         let mut best = None;
         self.for_each_missing(&uses, now, |pair, from| {
-            let Some(local) = self.locals.get(pair.local) else {
-                return;
-            };
-            let on_interface = self.subflows_on(local.interface_index);
-            let rank = (local.is_backup(), on_interface, uses.of_both(pair));
+            let rank = self.rank(pair, &uses);
             if from <= Tick::at(now) && best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, pair));
             }
         });
         let (_, pair) = best?;
-        let local = self.locals.get(pair.local)?;
         let peer = self.peers.get(pair.peer)?;
-        let id = self.name_local(pair.local)?;
-        let backup = local.is_backup();
+        let (local, backup) = self.local_end(pair.local, peer.addr)?;
+        self.attempts.add(pair);
         let subflow = self.add_subflow(Subflow {
             generation: 0,
             local: pair.local,
@@ -171,15 +223,12 @@ impl Paths {
             stage: Stage::Connecting,
             local_backup: backup,
             peer_backup: false,
+            doom: None,
             tick: Tick::ORIGIN,
         })?;
         Some(Decision::Connect {
             subflow,
-            local: LocalEnd {
-                id,
-                addr: local.addr,
-                interface_index: local.interface_index,
-            },
+            local,
             peer: PeerEnd {
                 id: peer.id,
                 addr: peer.addr,

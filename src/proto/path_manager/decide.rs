@@ -69,12 +69,14 @@ pub enum Decision {
         /// The subflow.
         subflow: SubflowId,
     },
-    /// Send an ADD_ADDR without a port, with the code.
+    /// Send an ADD_ADDR with the code.
     Announce {
         /// Names the address.
         id: AddressId,
         /// The address.
         addr: Address,
+        /// The port to announce with it, host order, which the code covers; only endpoints have one.
+        port: Option<u16>,
     },
     /// Set up a subflow; one of [`Paths::on_subflow_established`] and [`Paths::on_subflow_ended`]
     /// follows.
@@ -116,21 +118,37 @@ impl Paths {
     /// Tells whether the subflow in a slot works and its local address may be used.
     fn is_sound(&self, subflow: &Subflow) -> bool {
         let local = self.locals.get(subflow.local);
-        subflow.is_working() && local.is_some_and(|local| local.is_usable())
+        subflow.is_working() && local.is_none_or(|local| local.is_usable())
+    }
+
+    /// Tells whether the subflow in a slot works and is to stay.
+    pub(super) fn is_lasting(&self, subflow: &Subflow) -> bool {
+        self.is_sound(subflow) && subflow.doom.is_none()
     }
 
     /// Tells whether there is a subflow to send signals on.
+    ///
+    /// An address whose endpoint was removed can still send.
     fn can_signal(&self) -> bool {
-        self.subflows.iter().any(|(_, s)| self.is_sound(s))
+        let uses_endpoints = self.uses_endpoints();
+        let mut all = self.subflows.iter();
+        all.any(|(_, s)| self.is_sound(s) || (uses_endpoints && s.is_working()))
     }
 
     /// Tells why the subflow should not be there, if so.
     pub(super) fn fault(&self, subflow: &Subflow, now: Timestamp) -> Option<CloseReason> {
-        let local = self.locals.get(subflow.local)?;
-        if !local.is_reachable() {
-            return Some(CloseReason::AddressLost);
+        if subflow.doom.is_some() {
+            return subflow.doom;
         }
-        if !local.is_usable() {
+        let local = self.locals.get(subflow.local);
+        if local.is_some_and(|local| !local.is_reachable()) {
+            return Some(if self.uses_endpoints() {
+                CloseReason::EndpointChanged
+            } else {
+                CloseReason::AddressLost
+            });
+        }
+        if local.is_some_and(|local| !local.is_usable()) {
             return Some(CloseReason::PolicyOff);
         }
         let unanswered = match subflow.stage {
@@ -149,6 +167,9 @@ impl Paths {
     /// If all that there are should not be there, one more than the limit may, or a host with a
     /// limit of one could never change its address.
     pub(super) fn has_room(&self, now: Timestamp) -> bool {
+        if self.uses_endpoints() {
+            return self.has_room_to_join(now);
+        }
         let mut all = self.subflows.iter();
         self.subflow_count() < self.subflow_limit()
             || all.all(|(_, subflow)| self.fault(subflow, now).is_some())
@@ -157,12 +178,17 @@ impl Paths {
     /// Closes a subflow that should not be there.
     ///
     /// Not the last ones: whatever is wrong with them may pass, and nothing is better yet. Of those,
-    /// as many stay as the limit allows.
+    /// as many stay as the limit allows; one with endpoints.
     fn close(&mut self, now: Timestamp) -> Option<Decision> {
-        let can_signal = self.can_signal();
-        let too_many = self.subflow_count() > self.subflow_limit().max(1);
+        let is_replaced = self.subflows.iter().any(|(_, s)| self.is_lasting(s));
+        let too_many = if self.uses_endpoints() {
+            let mut working = self.subflows.iter().filter(|(_, s)| s.is_working());
+            working.nth(1).is_some()
+        } else {
+            self.subflow_count() > self.subflow_limit().max(1)
+        };
         let (slot, generation, reason) = self.subflows.iter().find_map(|(slot, subflow)| {
-            let expendable = can_signal || too_many || subflow.stage == Stage::Connecting;
+            let expendable = is_replaced || too_many || subflow.stage == Stage::Connecting;
             let reason = self.fault(subflow, now).filter(|_| expendable)?;
             Some((slot, subflow.generation, reason))
         })?;
@@ -193,7 +219,11 @@ impl Paths {
                 if !can_signal {
                     continue;
                 }
-                self.withdrawals.push(id);
+                if !self.uses_endpoints() {
+                    self.withdrawals.push(id);
+                } else if !self.withdrawals.push_once(id) {
+                    continue;
+                }
                 local.id = None;
                 local.announcement = Announcement::Unsent;
             }
@@ -202,8 +232,7 @@ impl Paths {
                     *place = local;
                 }
             } else {
-                self.locals.take(index);
-                self.backoff.forget_local(index);
+                self.forget_local(index);
             }
         }
         if !can_signal {
@@ -246,6 +275,9 @@ impl Paths {
 
     /// Tells whether an address that was not announced is to be.
     fn is_to_be_announced(&self, index: u8) -> bool {
+        if self.uses_endpoints() {
+            return self.is_to_be_signalled(index);
+        }
         let is_unknown = |id: Option<AddressId>| id != Some(AddressId::INITIAL);
         self.config.announces
             && self.config.kind.announces()
@@ -285,13 +317,16 @@ impl Paths {
             if !can_signal {
                 continue;
             }
-            let id = self.name_local(index)?;
+            let Some(id) = self.name_local(index) else {
+                continue;
+            };
+            let port = Some(local.port()).filter(|port| *port != 0);
             let (announcement, wait) = local.announcement.on_sent(timeout);
             let addr = local.addr;
             let local = self.locals.get_mut(index)?;
             local.announcement = announcement;
             local.due = Tick::after(now, wait);
-            return Some(Decision::Announce { id, addr });
+            return Some(Decision::Announce { id, addr, port });
         }
         None
     }

@@ -9,6 +9,7 @@ use super::kind::{
     Candidate,
     Strategy, //
 };
+use super::peer::Standing;
 
 /// Uses every local address with every address of the peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +17,8 @@ pub(super) struct FullMesh;
 
 impl Strategy for FullMesh {
     fn wanted(self, candidate: &Candidate) -> u8 {
-        u8::from(can_meet(candidate.local, candidate.peer))
+        let is_joinable = candidate.standing == Standing::Joinable;
+        u8::from(is_joinable && can_meet(candidate.local, candidate.peer))
     }
 
     fn announces(self) -> bool {

@@ -13,8 +13,7 @@
 use super::address::canonical;
 use super::local::{
     Interface,
-    Local,
-    Policy, //
+    Local, //
 };
 use super::subflow::{
     Stage,
@@ -127,8 +126,10 @@ impl Paths {
             stage: Stage::Established,
             local_backup,
             peer_backup: join.backup,
+            doom: None,
             tick: Tick::at(now),
         };
+        self.attempts.add(subflow.pair());
         self.add_subflow(subflow).ok_or(Refusal::TooManySubflows)
     }
 
@@ -145,7 +146,11 @@ impl Paths {
             return Err(Refusal::Over);
         }
         let addr = canonical(join.local);
-        let known = self.find_local(addr);
+        let known = if self.uses_endpoints() {
+            self.place_local(addr, join.local_port)
+        } else {
+            self.find_local(addr)
+        };
         match self.config.joins {
             Joins::Accepted => {}
             Joins::NotToInitial if known != Some(0) || join.local_port != self.local_port => {}
@@ -156,15 +161,9 @@ impl Paths {
         }
         let index = match known {
             Some(index) => index,
-            None => {
-                let interface = Interface {
-                    index: 0,
-                    is_running: true,
-                    policy: Policy::On,
-                };
-                self.store_local(Local::new(addr, interface))
-                    .ok_or(Refusal::TooManyAddresses)?
-            }
+            None => self
+                .store_local(Local::new(addr, Interface::UNKNOWN))
+                .ok_or(Refusal::TooManyAddresses)?,
         };
         let local = self.locals.get(index).ok_or(Refusal::TooManyAddresses)?;
         if !local.is_usable() {

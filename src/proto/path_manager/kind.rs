@@ -5,8 +5,14 @@
 //! A manager only says how many subflows it wants between two addresses that are usable, and
 //! whether the peer is to know the local addresses. Everything else is common to all of them.
 
+use super::endpoint::{
+    ByEndpoint,
+    EndpointFlags,
+    Source, //
+};
 use super::full_mesh::FullMesh;
 use super::ndiffports::NDiffPorts;
+use super::peer::Standing;
 use super::Pair;
 use crate::ids::Address;
 
@@ -19,11 +25,15 @@ pub(super) struct Candidate {
     pub(super) local: Address,
     /// The address of the peer.
     pub(super) peer: Address,
+    /// How the endpoint of the local address is used.
+    pub(super) flags: EndpointFlags,
+    /// What may be done with the address of the peer.
+    pub(super) standing: Standing,
 }
 
 /// What a manager decides.
 pub(super) trait Strategy: Copy {
-    /// Returns how many subflows there are to be between two usable addresses.
+    /// Returns how many subflows there are to be between a usable local address and one of the peer.
     fn wanted(self, candidate: &Candidate) -> u8;
 
     /// Tells whether local addresses are announced.
@@ -54,11 +64,13 @@ pub enum Kind {
     NDiffPorts,
     /// Nothing of its own accord; announcements are echoed, joins are accepted.
     None,
+    /// What the endpoints say that an administrator has configured.
+    Endpoint,
 }
 
 impl Kind {
     /// All managers, the default first.
-    pub const ALL: [Self; 3] = [Self::FullMesh, Self::NDiffPorts, Self::None];
+    pub const ALL: [Self; 4] = [Self::FullMesh, Self::NDiffPorts, Self::None, Self::Endpoint];
 
     /// Returns the name by which people choose the manager.
     #[inline]
@@ -68,6 +80,7 @@ impl Kind {
             Self::FullMesh => "fullmesh",
             Self::NDiffPorts => "ndiffports",
             Self::None => "none",
+            Self::Endpoint => "endpoint",
         }
     }
 
@@ -79,14 +92,16 @@ impl Kind {
             .find(|kind| kind.name().as_bytes() == name)
     }
 
-    /// Returns how many subflows there are to be between two usable addresses.
+    /// Returns how many subflows there are to be between a usable local address and one of the peer.
     ///
-    /// `ports` is the number that `ndiffports` is configured with.
-    pub(super) fn wanted(self, ports: u8, candidate: &Candidate) -> u8 {
+    /// `ports` is the number that `ndiffports` is configured with, `source` where `endpoint` begins
+    /// subflows to announced addresses.
+    pub(super) fn wanted(self, ports: u8, source: Source, candidate: &Candidate) -> u8 {
         match self {
             Self::FullMesh => FullMesh.wanted(candidate),
             Self::NDiffPorts => NDiffPorts { subflows: ports }.wanted(candidate),
             Self::None => Passive.wanted(candidate),
+            Self::Endpoint => ByEndpoint { source }.wanted(candidate),
         }
     }
 
@@ -96,6 +111,10 @@ impl Kind {
             Self::FullMesh => FullMesh.announces(),
             Self::NDiffPorts => NDiffPorts { subflows: 0 }.announces(),
             Self::None => Passive.announces(),
+            Self::Endpoint => ByEndpoint {
+                source: Source::Routing,
+            }
+            .announces(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! An address gets its ID when the peer is to hear of it for the first time, and keeps it until
 //! that ID is withdrawn. An address that comes back before the withdrawal was signalled has never
 //! been away, as far as the peer knows. One that comes back later gets another ID, so that a late
-//! copy of the withdrawal cannot hit it.
+//! copy of the withdrawal cannot hit it. An endpoint brings its ID with it.
 //!
 //! RFC 8684, Sections 3.2, 3.4.1 and 3.4.2.
 //!
@@ -15,11 +15,17 @@ use super::address::{
     canonical,
     is_unicast, //
 };
+use super::endpoint::{
+    Endpoint,
+    EndpointFlags, //
+};
+use super::listing::Listing;
 use super::signalling::Announcement;
 use super::tick::Tick;
 use super::{
     Paths,
-    LOCALS, //
+    LOCALS,
+    LOCAL_SLOTS, //
 };
 use crate::ids::{
     Address,
@@ -73,6 +79,15 @@ pub struct Interface {
     pub policy: Policy,
 }
 
+impl Interface {
+    /// Stands for an interface that nobody has told of.
+    pub(super) const UNKNOWN: Self = Self {
+        index: 0,
+        is_running: true,
+        policy: Policy::On,
+    };
+}
+
 /// What became of a local address that was offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taken {
@@ -103,6 +118,8 @@ pub(super) struct Local {
     pub(super) announcement: Announcement,
     /// When the announcement is repeated or given up, if it waits for its echo.
     pub(super) due: Tick,
+    /// What the list of endpoints says of it, or has said until it was removed.
+    pub(super) listing: Option<Listing>,
 }
 
 impl Local {
@@ -117,7 +134,39 @@ impl Local {
             id: None,
             announcement: Announcement::Unsent,
             due: Tick::ORIGIN,
+            listing: None,
         }
+    }
+
+    /// Takes in that there is an endpoint with the address, and what the list says of it.
+    pub(super) fn set_endpoint(&mut self, endpoint: &Endpoint, listing: Listing) {
+        self.use_always();
+        if endpoint.flags.contains(EndpointFlags::BACKUP) {
+            self.policy = Policy::Backup;
+        }
+        if !endpoint.flags.contains(EndpointFlags::SIGNAL) {
+            self.announcement = Announcement::Unsent;
+        }
+        self.interface_index = endpoint.interface_index;
+        self.is_present = true;
+        self.listing = Some(listing);
+    }
+
+    /// Lets the address be used whatever its interface is like.
+    pub(super) fn use_always(&mut self) {
+        self.is_running = true;
+        self.policy = Policy::On;
+    }
+
+    /// Returns how its endpoint is used.
+    pub(super) fn flags(&self) -> EndpointFlags {
+        self.listing
+            .map_or(EndpointFlags::NONE, |listing| listing.flags)
+    }
+
+    /// Returns the port of its endpoint, host order; zero if it has none.
+    pub(super) fn port(&self) -> u16 {
+        self.listing.map_or(0, |listing| listing.port)
     }
 
     /// Changes what is known of the interface.
@@ -162,17 +211,32 @@ impl Paths {
     }
 
     /// Stores an address that is in no slot; one that is neither usable nor known to the peer gives
-    /// way.
+    /// way, as does one that is neither an endpoint's nor in use.
     pub(super) fn store_local(&mut self, local: Local) -> Option<u8> {
-        if let Some(index) = self.locals.insert(local) {
-            return Some(index);
+        let limit = if self.uses_endpoints() {
+            LOCAL_SLOTS
+        } else {
+            LOCALS
+        };
+        if self.locals.len() < limit {
+            return self.locals.insert(local);
         }
         let (index, _) = self.locals.iter().find(|(index, old)| {
-            *index != 0 && !old.is_usable() && old.id.is_none() && !self.has_subflow_from(*index)
+            let is_unknown = !old.is_usable() && old.id.is_none();
+            let is_spare = self.uses_endpoints() && !self.is_kept(*index, old);
+            *index != 0 && (is_unknown || is_spare) && !self.has_subflow_from(*index)
         })?;
         *self.locals.get_mut(index)? = local;
         self.backoff.forget_local(index);
+        self.attempts.open_local(index);
         Some(index)
+    }
+
+    /// Frees the slot of a local address, with what is remembered of it.
+    pub(super) fn forget_local(&mut self, index: u8) {
+        self.locals.take(index);
+        self.backoff.forget_local(index);
+        self.attempts.open_local(index);
     }
 
     /// Applies `change` to a local address and lets it start afresh if that makes it usable.
@@ -236,6 +300,11 @@ impl Paths {
     ///
     /// RFC 8684, Section 3.4.1.
     pub(super) fn name_local(&mut self, index: u8) -> Option<AddressId> {
+        if self.uses_endpoints() {
+            let id = self.id_to_give(index);
+            self.locals.get_mut(index)?.id = id;
+            return id;
+        }
         if let Some(id) = self.locals.get(index)?.id {
             return Some(id);
         }

@@ -13,6 +13,7 @@ use super::kind::{
     Candidate,
     Strategy, //
 };
+use super::peer::Standing;
 use super::Pair;
 
 /// Uses the addresses of the first subflow several times.
@@ -24,7 +25,7 @@ pub(super) struct NDiffPorts {
 
 impl Strategy for NDiffPorts {
     fn wanted(self, candidate: &Candidate) -> u8 {
-        if candidate.pair == Pair::INITIAL {
+        if candidate.pair == Pair::INITIAL && candidate.standing == Standing::Joinable {
             self.subflows
         } else {
             0

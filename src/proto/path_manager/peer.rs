@@ -21,6 +21,10 @@
 //! | known, observed | new | the address of this ID | yes |
 //! | any | new | stored | yes |
 //!
+//! With endpoints, an address that a subflow leads to already is refreshed, as is one that nothing
+//! leads to; one that is new is ignored if none of them leads there. ID 0 is that of the first
+//! subflow's address only.
+//!
 //! RFC 8684, Sections 3.1, 3.4.1 and 3.4.2.
 //!
 //! C counterpart: `net/mptcp/pm.c` (`mptcp_pm_add_addr_received`, `mptcp_pm_rm_addr_received`).
@@ -29,7 +33,10 @@ use super::address::{
     canonical,
     is_credible, //
 };
-use super::subflow::Stage;
+use super::subflow::{
+    CloseReason,
+    Stage, //
+};
 use super::{
     Paths,
     PEERS, //
@@ -90,6 +97,8 @@ pub enum Ignored {
     NoRoom,
     /// The peer has announced too many new addresses in a short time.
     TooOften,
+    /// No endpoint leads to it.
+    NoEndpoint,
 }
 
 /// What an ADD_ADDR leads to.
@@ -116,7 +125,9 @@ impl AddAddrOutcome {
     pub const fn is_to_be_echoed(self) -> bool {
         match self {
             Self::Stored | Self::Refreshed => true,
-            Self::Ignored(Ignored::Unusable | Ignored::Initial | Ignored::NoRoom) => true,
+            Self::Ignored(
+                Ignored::Unusable | Ignored::Initial | Ignored::NoRoom | Ignored::NoEndpoint,
+            ) => true,
             Self::Echo
             | Self::Ignored(Ignored::Over | Ignored::Contradiction | Ignored::TooOften) => false,
         }
@@ -165,7 +176,7 @@ impl Paths {
             return AddAddrOutcome::Ignored(Ignored::Over);
         }
         if option.is_echo() {
-            self.on_echo(option.id, option.addr);
+            self.on_echo(option);
             return AddAddrOutcome::Echo;
         }
         match self.learn(option, now) {
@@ -212,13 +223,20 @@ impl Paths {
         if let Some((index, mut peer)) = known.and_then(|at| Some((at, self.peers.get(at)?))) {
             if peer.standing == Standing::Joinable && peer.id == id {
                 self.backoff.open_peer(index);
+                if self.uses_endpoints() {
+                    self.refresh(index, &peer, now)?;
+                }
                 return Ok(AddAddrOutcome::Refreshed);
             }
             if index == 0 && peer.standing != Standing::Withdrawn {
                 return Err(Ignored::Initial);
             }
             if peer.standing != Standing::Joinable {
-                self.may_learn(now)?;
+                if self.is_joined_already(addr, option.port) {
+                    return Ok(AddAddrOutcome::Refreshed);
+                }
+                self.may_learn(known, addr, now)?;
+                self.open_announced(index);
             }
             (peer.id, peer.standing) = (id, standing);
             if let Some(place) = self.peers.get_mut(index) {
@@ -226,7 +244,13 @@ impl Paths {
             }
             return Ok(AddAddrOutcome::Stored);
         }
-        self.may_learn(now)?;
+        if self.uses_endpoints() && id == AddressId::INITIAL {
+            return Err(Ignored::Initial);
+        }
+        if self.is_joined_already(addr, option.port) {
+            return Ok(AddAddrOutcome::Refreshed);
+        }
+        self.may_learn(known, addr, now)?;
         let learned = Peer {
             addr,
             port,
@@ -247,27 +271,58 @@ impl Paths {
         //# different, the receiving host SHOULD try to set up a new subflow to
         //# this new address/port combination.
         match self.peers.insert(learned) {
-            Some(_) => Ok(AddAddrOutcome::Stored),
+            Some(index) => {
+                self.attempts.open_peer(index);
+                Ok(AddAddrOutcome::Stored)
+            }
             None => Err(Ignored::NoRoom),
         }
     }
 
-    /// Counts one more address that becomes joinable.
+    /// Lets an address that is announced again be joined again, if nothing leads there.
     ///
     /// # Errors
     ///
-    /// [`Ignored::NoRoom`]: as many are as the limits allow. [`Ignored::TooOften`]: others became
-    /// so just now.
-    fn may_learn(&mut self, now: Timestamp) -> Result<(), Ignored> {
-        let all = self.peers.iter();
-        let joinable =
-            all.filter(|(index, peer)| *index != 0 && peer.standing == Standing::Joinable);
+    /// [`Ignored::TooOften`].
+    fn refresh(&mut self, index: u8, peer: &Peer, now: Timestamp) -> Result<(), Ignored> {
+        if self.is_joined(peer.addr, Some(peer.port)) {
+            return Ok(());
+        }
+        if !self.allowance.take(now) {
+            return Err(Ignored::TooOften);
+        }
+        self.open_announced(index);
+        Ok(())
+    }
+
+    /// Tells whether endpoints have no use for an announcement, since a subflow leads there.
+    fn is_joined_already(&self, addr: Address, port: Option<u16>) -> bool {
+        let port = port.map(|port| self.stored_port(Some(port)));
+        self.uses_endpoints() && self.is_joined(addr, port)
+    }
+
+    /// Counts one more address that becomes joinable, which is in the slot `known` or in none.
+    ///
+    /// # Errors
+    ///
+    /// [`Ignored::NoRoom`]: as many are as the limits allow. [`Ignored::NoEndpoint`].
+    /// [`Ignored::TooOften`]: others became so just now.
+    fn may_learn(
+        &mut self,
+        known: Option<u8>,
+        addr: Address,
+        now: Timestamp,
+    ) -> Result<(), Ignored> {
         let limit = usize::from(self.config.limits.peer_addresses).min(PEERS);
         //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
         //# Therefore, a host MUST treat address advertisements
         //# as soft state,
         // The address of the first subflow is one of them.
-        if joinable.count().saturating_add(1) >= limit {
+        if self.uses_endpoints() {
+            if known != Some(0) {
+                self.may_accept(addr, now)?;
+            }
+        } else if self.accepted().saturating_add(1) >= limit {
             return Err(Ignored::NoRoom);
         }
         if self.allowance.take(now) {
@@ -277,16 +332,24 @@ impl Paths {
         }
     }
 
+    /// Returns how many addresses are joinable, that of the first subflow aside.
+    pub(super) fn accepted(&self) -> usize {
+        let all = self.peers.iter();
+        all.filter(|(index, peer)| *index != 0 && peer.standing == Standing::Joinable)
+            .count()
+    }
+
     /// Takes in a REMOVE_ADDR.
     ///
     /// The addresses are used for no further subflow. Subflows that use them are asked whether they
-    /// are alive; those that are stay, for the peer to close.
+    /// are alive; those that are stay, for the peer to close. With endpoints they are closed at once.
     ///
     /// RFC 8684, Section 3.4.2.
     pub fn on_remove_addr(&mut self, option: &RemoveAddr<'_>) {
         if self.is_over {
             return;
         }
+        let takes_word = self.uses_endpoints();
         for id in option.ids() {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
             //# If an Address ID is not known, the receiver will silently
@@ -303,7 +366,12 @@ impl Paths {
             //# The receipt of REMOVE_ADDR SHOULD
             //# first trigger the sending of a TCP keepalive [RFC1122] on the path,
             for (_, subflow) in self.subflows.iter_mut() {
-                if subflow.peer_id == id && subflow.stage == Stage::Established {
+                if subflow.peer_id != id {
+                    continue;
+                }
+                if takes_word {
+                    subflow.doom = Some(CloseReason::PeerRemoved);
+                } else if subflow.stage == Stage::Established {
                     subflow.stage = Stage::ProbeDue;
                 }
             }
@@ -323,12 +391,14 @@ impl Paths {
         //# Address-ID-to-address mappings for a connection (identified by a
         //# token pair).
         self.peers.find(|peer| peer.is_called(id)).or_else(|| {
-            self.peers.insert(Peer {
+            let index = self.peers.insert(Peer {
                 addr,
                 port: 0,
                 id,
                 standing: Standing::Observed,
-            })
+            })?;
+            self.attempts.close_peer(index);
+            Some(index)
         })
     }
 
@@ -342,6 +412,7 @@ impl Paths {
             if unused && !self.subflows.iter().any(|(_, s)| s.peer == index) {
                 self.peers.take(index);
                 self.backoff.forget_peer(index);
+                self.attempts.open_peer(index);
             }
         }
     }

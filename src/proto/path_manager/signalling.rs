@@ -12,7 +12,8 @@
 //!
 //! Each address has an announcement of its own, so several are outstanding at once. An ADD_ADDR is
 //! echoed and can be repeated until then. A REMOVE_ADDR is answered by nothing, so it is sent three
-//! times, whatever happens.
+//! times, whatever happens. With endpoints, one announcement is outstanding at a time, and a
+//! REMOVE_ADDR is sent once: an ID that was withdrawn may be in use again at once.
 //!
 //! RFC 8684, Sections 3.4.1 and 3.4.2.
 //!
@@ -24,10 +25,8 @@ use super::{
     Paths,
     LOCALS, //
 };
-use crate::ids::{
-    Address,
-    AddressId, //
-};
+use crate::ids::AddressId;
+use crate::options::AddAddr;
 use crate::time::{
     Duration,
     Timestamp, //
@@ -131,6 +130,19 @@ impl Withdrawals {
         }
     }
 
+    /// Adds an ID that may stand for another address soon, to be sent at once and only once; returns
+    /// false if there is no room.
+    pub(super) fn push_once(&mut self, id: AddressId) -> bool {
+        match self.slots.iter_mut().find(|(_, left)| *left == 0) {
+            Some(slot) => {
+                *slot = (id, 1);
+                self.due = Tick::ORIGIN;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Tells whether the ID is being withdrawn.
     pub(super) fn contains(&self, id: AddressId) -> bool {
         self.slots
@@ -161,10 +173,13 @@ impl Withdrawals {
 
 impl Paths {
     /// Takes in the echo of an announcement; one that echoes nothing is ignored.
-    pub(super) fn on_echo(&mut self, id: AddressId, addr: Address) {
-        let addr = canonical(addr);
+    pub(super) fn on_echo(&mut self, echo: &AddAddr) {
+        let addr = canonical(echo.addr);
         for (_, local) in self.locals.iter_mut() {
-            let is_meant = local.id == Some(id) && local.addr == addr;
+            let port = Some(local.port()).filter(|port| *port != 0);
+            let is_meant = local.id == Some(echo.id)
+                && local.addr == addr
+                && (port.is_none() || port == echo.port);
             if is_meant && matches!(local.announcement, Announcement::Waiting { .. }) {
                 local.announcement = Announcement::Echoed;
             }

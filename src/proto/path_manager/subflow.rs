@@ -88,6 +88,10 @@ pub enum CloseReason {
     PolicyOff,
     /// The peer has withdrawn its address, and nothing answers there.
     PeerWithdrew,
+    /// The endpoint of its local address was removed, or is used in another way now.
+    EndpointChanged,
+    /// The peer has withdrawn its address, and the manager does not ask whether it is alive.
+    PeerRemoved,
 }
 
 impl CloseReason {
@@ -106,7 +110,7 @@ impl CloseReason {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
             //# A subflow that is still functioning MUST be closed with a FIN
             //# exchange as in regular TCP, rather than using this option.
-            Self::PolicyOff => return None,
+            Self::PolicyOff | Self::EndpointChanged | Self::PeerRemoved => return None,
             Self::AddressLost => true,
             Self::PeerWithdrew => false,
         };
@@ -158,6 +162,8 @@ pub(super) struct Subflow {
     pub(super) local_backup: bool,
     /// The peer has asked for the same.
     pub(super) peer_backup: bool,
+    /// Why it is to be closed whatever its addresses are like, if so.
+    pub(super) doom: Option<CloseReason>,
     /// Since when it is established; in [`Stage::Probing`], when an answer is overdue.
     pub(super) tick: Tick,
 }
@@ -165,6 +171,9 @@ pub(super) struct Subflow {
 impl Subflow {
     /// Stands for an address of the peer that is in no slot.
     pub(super) const NO_PEER: u8 = u8::MAX;
+
+    /// Stands for the local address of a subflow for which the routing has still to choose one.
+    pub(super) const NO_LOCAL: u8 = u8::MAX;
 
     /// Returns the pair of addresses, which no slot has if the peer's is in none.
     pub(super) const fn pair(&self) -> Pair {
@@ -182,7 +191,7 @@ impl Subflow {
 
 impl Paths {
     /// Returns the subflow that `id` names, unless it is gone.
-    fn subflow_mut(&mut self, id: SubflowId) -> Option<&mut Subflow> {
+    pub(super) fn subflow_mut(&mut self, id: SubflowId) -> Option<&mut Subflow> {
         self.subflows
             .get_mut(id.slot)
             .filter(|subflow| subflow.generation == id.generation)
@@ -203,6 +212,9 @@ impl Paths {
     pub(super) fn remove_subflow(&mut self, slot: u8) -> Option<Subflow> {
         let removed = self.subflows.take(slot)?;
         self.forget_unused_peers();
+        if self.uses_endpoints() {
+            self.forget_name(removed.local);
+        }
         Some(removed)
     }
 
@@ -264,6 +276,12 @@ impl Paths {
         let Some(subflow) = self.remove_subflow(id.slot) else {
             return;
         };
+        if self.uses_endpoints() {
+            if ended == Ended::Unreachable {
+                self.give_up_peer(&subflow, now);
+            }
+            return;
+        }
         let usable = self.locals.get(subflow.local);
         // Of a path whose local end is gone it tells nothing.
         if usable.is_some_and(|local| local.is_usable()) {

@@ -16,7 +16,10 @@ use crate::options::{
     RemoveAddr, //
 };
 
+mod announced;
+mod endpoints;
 mod joins;
+mod listings;
 mod signals;
 
 /// The retransmission timeout of all subflows.
@@ -60,6 +63,7 @@ fn setup() -> Setup {
         peer: peer(1),
         peer_port: 80,
         initial_joinable: true,
+        families: Families::Both,
         connect_from: Timestamp::ORIGIN,
     }
 }
@@ -140,7 +144,7 @@ const PROHIBITED: Ended = Ended::Reset(MpTcprst {
 
 #[test]
 fn paths_are_small() {
-    assert!(core::mem::size_of::<Paths>() <= 1_024);
+    assert!(core::mem::size_of::<Paths>() <= 1_168);
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn client_new_address_joins_every_address_of_the_peer() {
             generation: 1,
         },
         local: LocalEnd {
-            id: id(1),
+            id: Some(id(1)),
             addr: local(2),
             interface_index: 2,
         },

@@ -24,6 +24,9 @@ use mptcp_proto::path_manager::{
     Config,
     Decision,
     Ended,
+    Endpoint,
+    EndpointFlags,
+    Families,
     Interface,
     Join,
     JoinVerdict,
@@ -34,7 +37,7 @@ use mptcp_proto::path_manager::{
     Policy,
     Setup,
     SubflowId,
-    LOCALS,
+    LOCAL_SLOTS,
     SUBFLOWS, //
 };
 use mptcp_proto::time::{
@@ -105,6 +108,18 @@ fn ended(source: &mut Source<'_>) -> Ended {
     }
 }
 
+/// Chooses an endpoint.
+fn endpoint(source: &mut Source<'_>) -> Endpoint {
+    Endpoint {
+        id: AddressId::new(source.u8() % 16),
+        addr: address(source),
+        port: source.bool().then(|| source.u16()),
+        interface_index: u32::from(source.u8() % 4),
+        flags: EndpointFlags::from_known_bits(u32::from(source.u8() % 64)),
+        serial: u32::from(source.u8() % 4),
+    }
+}
+
 /// A subflow that there is or was.
 struct Subflow {
     /// Names it.
@@ -135,6 +150,15 @@ fn is_alive(all: &[Subflow], id: SubflowId) -> bool {
         .any(|subflow| subflow.id == id && subflow.is_alive)
 }
 
+/// Tells whether the address is one of those that were told of, some of them as mapped ones.
+fn is_local(locals: &[Address], addr: Address) -> bool {
+    let Address::V4([a, b, c, d]) = addr else {
+        return locals.contains(&addr);
+    };
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
+    locals.contains(&addr) || locals.contains(&Address::V6(mapped))
+}
+
 /// Runs the body on one input.
 pub(crate) fn run(data: &[u8]) {
     let source = &mut Source::new(data);
@@ -145,6 +169,11 @@ pub(crate) fn run(data: &[u8]) {
         peer: Address::V4([10, 0, 0, 2]),
         peer_port: source.u16(),
         initial_joinable: !source.bool(),
+        families: match source.u8() % 4 {
+            0 => Families::V4,
+            1 => Families::V6,
+            _ => Families::Both,
+        },
         connect_from: Timestamp::from_micros(u64::from(source.u32())),
     };
     let mut config = config(source);
@@ -238,6 +267,19 @@ pub(crate) fn run(data: &[u8]) {
                     config = self::config(source);
                     paths.set_config(config);
                 }
+                2..=63 => {
+                    let count = source.u8() % 12;
+                    let list: Vec<_> = (0..count).map(|_| endpoint(source)).collect();
+                    paths.set_endpoints(&list);
+                    locals.extend(list.iter().map(|endpoint| endpoint.addr));
+                }
+                64..=71 => paths.on_endpoints_flushed(),
+                72..=79 => paths.on_initial_removed(address(source)),
+                80..=95 => {
+                    let addr = address(source);
+                    paths.on_local_chosen(subflow(source, &all), addr);
+                    locals.push(addr);
+                }
                 _ => now = now.advance(Duration::from_secs(u64::from(source.u8()))),
             },
         }
@@ -255,9 +297,10 @@ pub(crate) fn run(data: &[u8]) {
                     peer,
                     ..
                 } => {
-                    assert!(config.connects && config.kind != Kind::None);
+                    assert!(config.connects || config.kind == Kind::Endpoint);
+                    assert!(config.kind != Kind::None);
                     assert!(now >= setup.connect_from);
-                    assert!(locals.contains(&local.addr));
+                    assert!(local.id.is_none() || is_local(&locals, local.addr));
                     let initial = (peer.addr, peer.port) == (setup.peer, setup.peer_port);
                     assert!(setup.initial_joinable || !initial);
                     assert!(!is_alive(&all, subflow));
@@ -280,10 +323,10 @@ pub(crate) fn run(data: &[u8]) {
                     assert!(is_alive(&all, subflow));
                 }
                 Decision::Announce { addr, .. } => {
-                    assert!(locals.contains(&addr));
+                    assert!(is_local(&locals, addr));
                 }
                 Decision::Withdraw { ids } => {
-                    assert!((1..=LOCALS).contains(&ids.as_bytes().len()));
+                    assert!((1..LOCAL_SLOTS).contains(&ids.as_bytes().len()));
                 }
                 Decision::ArmTimer { at } => assert!(at > now),
             }

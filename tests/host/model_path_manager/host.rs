@@ -16,6 +16,7 @@ use mptcp_proto::path_manager::{
     AddAddrOutcome,
     Config,
     Decision,
+    Families,
     Interface,
     Kind,
     Paths,
@@ -33,7 +34,7 @@ use mptcp_proto::time::{
 pub(super) const PORT: u16 = 80;
 
 /// The retransmission timeout of all subflows.
-const RTO: Duration = Duration::from_millis(200);
+pub(super) const RTO: Duration = Duration::from_millis(200);
 
 /// How many times one ADD_ADDR may be sent.
 pub(super) const COPIES: usize = 4;
@@ -122,6 +123,7 @@ impl Host {
             peer: address(1, false),
             peer_port: PORT,
             initial_joinable,
+            families: Families::Both,
             connect_from: Timestamp::ORIGIN,
         };
         let first = Subflow {
@@ -243,7 +245,10 @@ impl Host {
                 assert!(self.joinable().contains(&(pair.1, pair.2)));
                 let not_before = self.not_before.get(&pair);
                 assert!(not_before.is_none_or(|time| *time <= self.now), "too early");
-                self.tell(local.id, pair.0);
+                let Some(id) = local.id else {
+                    unreachable!("only endpoints leave it to the routing");
+                };
+                self.tell(id, pair.0);
                 let here = self
                     .subflows
                     .values()
@@ -252,7 +257,7 @@ impl Host {
                 match self.config.kind {
                     Kind::FullMesh => assert_eq!(here, 0, "two subflows for {pair:?}"),
                     Kind::NDiffPorts => assert!(here < usize::from(self.config.ports)),
-                    Kind::None => unreachable!("none connects"),
+                    Kind::None | Kind::Endpoint => unreachable!("none connects"),
                 }
                 let new = Subflow {
                     local: pair.0,
@@ -303,8 +308,8 @@ impl Host {
                 let subflow = *self.subflow(subflow);
                 assert!(!subflow.is_pending);
             }
-            Decision::Announce { id, addr } => {
-                assert!(self.config.announces && self.can_signal());
+            Decision::Announce { id, addr, port } => {
+                assert!(self.config.announces && self.can_signal() && port.is_none());
                 let local = number(addr);
                 assert_eq!(addr, address(local, true));
                 let count = self.tell(id, local);

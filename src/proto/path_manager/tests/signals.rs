@@ -29,7 +29,7 @@ fn client_address_back_is_joined_at_once_under_another_id() {
     let [Decision::Connect { local, .. }] = all[..] else {
         unreachable!("one join");
     };
-    assert_eq!((local.id, local.interface_index), (id(2), 3));
+    assert_eq!((local.id, local.interface_index), (Some(id(2)), 3));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn client_last_subflow_stays_until_there_is_another() {
     let all = actions(&mut p, at(5));
     assert!(
         matches!(all[..], [Decision::Withdraw { .. }, Decision::Connect { local: end, .. }]
-        if end.addr == local(1) && end.id == id(2))
+        if end.addr == local(1) && end.id == Some(id(2)))
     );
 }
 
@@ -109,6 +109,7 @@ fn server_announces_until_echoed_or_given_up() {
     let announce = |value, last| Decision::Announce {
         id: id(value),
         addr: local(last),
+        port: None,
     };
     assert_eq!(
         actions(&mut p, at(0)),
