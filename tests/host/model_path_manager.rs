@@ -2,6 +2,8 @@
 
 //! Shows that the path manager does what a host would that looks at everything again each time.
 
+#[path = "model_path_manager/endpoints.rs"]
+mod endpoints;
 #[path = "model_path_manager/events.rs"]
 mod events;
 #[path = "model_path_manager/host.rs"]
@@ -9,6 +11,10 @@ mod host;
 
 use std::collections::BTreeSet;
 
+use endpoints::{
+    Change,
+    EndpointHost, //
+};
 use events::Event;
 use host::{
     Host,
@@ -21,6 +27,7 @@ use mptcp_proto::options::mp_tcprst::{
 use mptcp_proto::path_manager::{
     Config,
     Ended,
+    EndpointFlags,
     Kind,
     Limits,
     Policy,
@@ -81,6 +88,7 @@ fn configs() -> impl Strategy<Value = Config> {
             announced,
         });
     let roles = prop::sample::select(vec![Role::Client, Role::Server]);
+    // Endpoints have a model of their own.
     let kinds = prop::sample::select(vec![Kind::FullMesh, Kind::NDiffPorts, Kind::None]);
     (roles, kinds, 1..=8u8, limits).prop_map(|(role, kind, ports, limits)| Config {
         kind,
@@ -90,7 +98,54 @@ fn configs() -> impl Strategy<Value = Config> {
     })
 }
 
+/// Chooses what an endpoint is for.
+fn flags() -> impl Strategy<Value = EndpointFlags> {
+    let flag = prop::sample::select(vec![
+        EndpointFlags::NONE,
+        EndpointFlags::SIGNAL,
+        EndpointFlags::SUBFLOW,
+        EndpointFlags::SUBFLOW,
+        EndpointFlags::FULL_MESH,
+        EndpointFlags::LAMINAR,
+    ]);
+    let backup = prop::sample::select(vec![EndpointFlags::NONE, EndpointFlags::BACKUP]);
+    (flag.clone(), flag, backup).prop_map(|(one, other, backup)| one.with(other).with(backup))
+}
+
+/// Chooses a change of the list of endpoints, or another event.
+fn changes() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        5 => (1..12u8, 1..9u8, any::<bool>(), flags())
+            .prop_map(|(id, local, port, flags)| Change::Add(id, local, port, flags)),
+        2 => any::<usize>().prop_map(Change::Remove),
+        2 => (any::<usize>(), flags()).prop_map(|(pick, flags)| Change::SetFlags(pick, flags)),
+        1 => Just(Change::Flush),
+        1 => Just(Change::RemoveInitial),
+        3 => (1..7u8, any::<bool>()).prop_map(|(peer, port)| Change::AddAddr(peer, port)),
+        1 => (1..7u8).prop_map(Change::RemoveAddr),
+        2 => (1..9u8, 1..7u8).prop_map(|(local, peer)| Change::Join(local, peer)),
+        3 => (any::<usize>(), all_ends()).prop_map(|(pick, ended)| Change::End(pick, ended)),
+        3 => (1..9u8).prop_map(Change::Establish),
+        1 => (0..20_000u64).prop_map(Change::Wait),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn endpoints_lead_to_nothing_but_what_they_say(
+        subflows in 0..=8u8,
+        accepted in 0..=7u8,
+        initial_joinable: bool,
+        echoes: bool,
+        history in prop::collection::vec((changes(), any::<bool>()), 0..80),
+    ) {
+        let mut host = EndpointHost::new(subflows, accepted, initial_joinable, echoes);
+        for (change, is_looked_at) in history {
+            host.on_change(change, is_looked_at);
+        }
+        host.settle();
+    }
+
     #[test]
     fn quiet_client_has_the_mesh(
         limit in prop_oneof![1..=16u8, Just(16)],
