@@ -266,6 +266,10 @@ pub(crate) fn prepare(ssk: Sock, subflow: &Subflow, dsn: DataSeq) {
     unsafe {
         let raw = ssk.as_ptr();
         (*raw).sk_gso_max_size = (*raw).sk_gso_max_size.min(PACKET_MAX);
+        // TCP makes packets of at least two segments, however long these may become.
+        if u32::from((*ssk.tcp()).rx_opt.mss_clamp) > PACKET_MAX / 2 {
+            (*raw).sk_gso_max_segs = 1;
+        }
     }
     let ssn = subflow.local_ssn(ssk.write_seq());
     // SAFETY: The subflow is owned, and the reference ends here.
