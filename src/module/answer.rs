@@ -6,6 +6,7 @@
 
 use crate::connection::Connection;
 use crate::event;
+use crate::rx;
 use crate::segment;
 use crate::sock::Sock;
 use crate::subflow;
@@ -58,7 +59,10 @@ pub(crate) fn on_read(connection: &Connection, msk: Sock) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
     let window = connection.advertised();
-    if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, msk.mss()) {
+    let step = connection.window_step(msk.mss());
+    if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, step) {
         answer(connection);
     }
+    // TCP believes that the window it asked for has been promised.
+    rx::show_window(msk, connection, msk.rcv_nxt());
 }

@@ -556,6 +556,14 @@ impl Connection {
         u32::try_from(free).unwrap_or(0)
     }
 
+    /// The least by which the window grows: a segment, or a quarter of the receive buffer where that is
+    /// less.
+    #[inline]
+    pub(crate) fn window_step(&self, mss: u32) -> u32 {
+        let whole = self.msk.win_from_space(self.msk.rcvbuf());
+        mss.min(u32::try_from(whole).unwrap_or(0) / 4)
+    }
+
     /// Notes that something has to be done once the connection socket is not owned, or by the
     /// worker.
     #[inline]

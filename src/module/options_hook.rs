@@ -421,7 +421,8 @@ fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) 
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
     let mut window = connection.advertised();
-    let field = window.advertise(rcv_nxt, free, ssk.mss(), ssk.rcv_wscale());
+    let step = connection.window_step(ssk.mss());
+    let field = window.advertise(rcv_nxt, free, step, ssk.rcv_wscale());
     if acks {
         connection.set_edge(window.edge());
         connection.set_data_acked(rcv_nxt);

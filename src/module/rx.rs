@@ -271,16 +271,28 @@ pub(crate) fn append(msk: Sock, skb: Skb) {
         }
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*tp).rcv_nxt), end);
         let connection = crate::connection::of(msk);
-        (*tp).rcv_wup = end;
+        let mut from = end;
         if connection.is_read_in_loop() {
             // TCP's reader answers what it has read while it waits for more.
             (*msk.icsk()).icsk_ack.pending |= bindings::inet_csk_ack_state_t_ICSK_ACK_SCHED as u8;
-            (*tp).rcv_wup = connection.data_acked().low32();
+            from = connection.data_acked().low32();
         }
-        (*tp).rcv_wnd = connection.edge().low32().wrapping_sub((*tp).rcv_wup);
-        if (*tp).rcv_wnd > WINDOW {
-            (*tp).rcv_wnd = 0;
-        }
+        show_window(msk, connection, from);
+    }
+}
+
+/// Shows TCP's reader the window that the peer has been promised, beginning at `from`: it compares it
+/// with the room that it makes.
+///
+/// # Locking
+///
+/// The connection socket is owned.
+pub(crate) fn show_window(msk: Sock, connection: &Connection, from: u32) {
+    let window = connection.edge().low32().wrapping_sub(from);
+    // SAFETY: The socket is owned.
+    unsafe {
+        (*msk.tcp()).rcv_wup = from;
+        (*msk.tcp()).rcv_wnd = if window > WINDOW { 0 } else { window };
     }
 }
 

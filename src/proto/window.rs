@@ -71,8 +71,8 @@ impl Advertised {
     /// and remembers what it promises.
     ///
     /// `free_space` bytes can be taken in. `mss` is the smallest step in which the window grows, so
-    /// that a slow reader does not make the peer send small segments: the MSS, or half of the
-    /// receive buffer if that is less. `wscale` is the scale of the subflow, 0..=14; more counts
+    /// that a slow reader does not make the peer send small segments: the MSS, or a part of the
+    /// receive buffer, at most half, if that is less. `wscale` is the scale of the subflow, 0..=14; more counts
     /// as 14.
     ///
     /// The value is rounded down to a unit of the scale. If that says less than was promised, it
