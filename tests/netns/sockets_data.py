@@ -10,7 +10,7 @@ import threading
 import time
 
 from sockets_harness import (
-    ROLES, case, events, fails, listener, pair, pattern, pending, read_all, same, until, until_events)
+    ROLES, case, events, fails, listener, make, pair, pattern, pending, read_all, same, until, until_events)
 
 
 @case
@@ -47,6 +47,39 @@ def waitall_waits_for_all():
     thread.start()
     same(server.recv(size, socket.MSG_WAITALL) == data, True, "all the data in one call")
     thread.join()
+
+
+@case
+def loopback_carries_both_ways_at_once():
+    """Segments of 64 KiB, and readers of small pieces, so that windows close."""
+    data = pattern(2 << 20)
+
+    def read(sock, results):
+        got = bytearray()
+        while piece := sock.recv(len(got) % 7919 + 1):
+            got += piece
+        results.append(bytes(got))
+
+    def write(sock):
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+
+    for _ in range(4):
+        with make("client", socket.AF_INET6) as listening:
+            listening.bind(("::1", 0))
+            listening.listen()
+            near = make("client", socket.AF_INET6)
+            near.connect(listening.getsockname()[:2])
+            far = listening.accept()[0]
+        results = []
+        threads = [threading.Thread(target=write, args=(sock,)) for sock in (near, far)]
+        threads += [threading.Thread(target=read, args=(sock, results)) for sock in (near, far)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        same([len(got) for got in results], [len(data)] * 2, "bytes that arrived")
+        same(results == [data] * 2, True, "the data as it was sent")
 
 
 @case
