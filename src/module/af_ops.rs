@@ -340,8 +340,10 @@ unsafe extern "C" fn syn_recv_sock(
                 join::on_third_ack(child, packet, child.family_of_packets(), local_isn);
             }
         } else if owned {
+            // A request that was made of a SYN cookie is in no table.
+            let cookie = unhash.is_null();
             // SAFETY: `request` is the request that the child was made from.
-            unsafe { handshake::on_third_ack(child, packet, request) };
+            unsafe { handshake::on_third_ack(child, packet, request, cookie) };
         }
     }
     raw

@@ -235,7 +235,31 @@ pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::reque
     signals && mp_capable(options).is_none()
 }
 
-/// A child has been made by the third ACK of a handshake.
+/// What a request that was made of a SYN `cookie` is marked with: its SYN-ACK had the option if its third
+/// ACK has, in which the key has to be right.
+///
+/// # Safety
+///
+/// `request` is live.
+unsafe fn terms(
+    request: *mut bindings::request_sock,
+    net: *const bindings::net,
+    cookie: bool,
+) -> Option<(Terms, u32)> {
+    if !cookie {
+        // SAFETY: By this function's contract.
+        return unsafe { request::terms(request) };
+    }
+    let checksum = matches!(policy(net::config(net)).checksums, Checksums::Required);
+    let terms = Terms {
+        checksum,
+        no_joins: false,
+    };
+    // SAFETY: By this function's contract; a TCP request, as TCP calls with it.
+    Some((terms, unsafe { bindings::mptcp_shim_request_isn(request) }))
+}
+
+/// A child has been made by the third ACK of a handshake, of a request or of a SYN `cookie`.
 ///
 /// # Safety
 ///
@@ -248,9 +272,10 @@ pub(crate) unsafe fn on_third_ack(
     child: Sock,
     mut packet: Skb,
     request: *mut bindings::request_sock,
+    cookie: bool,
 ) {
     // SAFETY: By this function's contract.
-    let Some((terms, local_isn)) = (unsafe { request::terms(request) }) else {
+    let Some((terms, local_isn)) = (unsafe { terms(request, child.net(), cookie) }) else {
         return;
     };
     let addresses = packet.addresses();
@@ -268,7 +293,9 @@ pub(crate) unsafe fn on_third_ack(
             checksum,
         } => (peer_key, Some((data_len, checksum))),
         _ => {
-            count(child.net(), Counter::MPCapableFallbackACK);
+            if !cookie {
+                count(child.net(), Counter::MPCapableFallbackACK);
+            }
             return;
         }
     };

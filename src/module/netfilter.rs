@@ -21,6 +21,7 @@ use crate::segment::{
     Holds, //
 };
 use crate::skb::{
+    Header,
     Skb,
     ACK,
     RST,
@@ -36,6 +37,7 @@ use kernel::ffi::{
     c_uint, //
 };
 use kernel::prelude::*;
+use mptcp_proto::handshake::Terms;
 use mptcp_proto::options::MptcpOption;
 
 /// One hook's entry.
@@ -230,6 +232,8 @@ unsafe extern "C" fn local_out(
                 on_syn_ack(packet, sk, state);
             } else if sk_state == bindings::TCP_SYN_SENT {
                 on_syn(packet, sk, state);
+            } else if sk.is_null() {
+                on_cookie(packet, state);
             } else if let Some(option) = request::pending_reset() {
                 if packet.is_tcp(family(state)) {
                     add_option(packet, MptcpOption::MpTcprst(option), family(state));
@@ -269,13 +273,10 @@ unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const binding
     let net = unsafe { (*state).net };
     let option = match answer {
         Some(Answer::Capable(terms)) => {
-            let mut segment = packet;
-            let Some((header, _)) = segment.incoming() else {
+            let Some(option) = capable(packet, net, terms) else {
                 return;
             };
-            let [local, peer] = packet.addresses();
-            let option = handshake::syn_ack_option(net, terms, &header, [peer, local]);
-            MptcpOption::MpCapable(option)
+            option
         }
         Some(Answer::Join(join)) => {
             let Some(option) = join::syn_ack_option(net, &join) else {
@@ -286,6 +287,43 @@ unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const binding
         None => return,
     };
     add_option(packet, option, family(state));
+}
+
+/// MP_CAPABLE for a SYN-ACK that leaves.
+fn capable(
+    mut packet: Skb,
+    net: *const bindings::net,
+    terms: Terms,
+) -> Option<MptcpOption<'static>> {
+    let [local, peer] = packet.addresses();
+    let (header, _) = packet.incoming()?;
+    let option = handshake::syn_ack_option(net, terms, &header, [peer, local]);
+    Some(MptcpOption::MpCapable(option))
+}
+
+/// A packet leaves that belongs to no socket: a SYN-ACK whose sequence number is a SYN cookie, if a SYN is
+/// being answered. Its key can be told again from that number, as all are.
+///
+/// # Safety
+///
+/// `state` is that of the call.
+unsafe fn on_cookie(packet: Skb, state: *const bindings::nf_hook_state) {
+    let Some(terms) = request::pending_terms().filter(|_| packet.is_tcp(family(state))) else {
+        return;
+    };
+    let mut segment = packet;
+    let is_answer = |header: &Header| header.flags & (SYN | ACK | RST) == SYN | ACK;
+    if !segment
+        .incoming()
+        .is_some_and(|(header, _)| is_answer(&header))
+    {
+        return;
+    }
+    // SAFETY: By the function's contract.
+    let net = unsafe { (*state).net };
+    if let Some(option) = capable(packet, net, terms) {
+        add_option(packet, option, family(state));
+    }
 }
 
 /// Adds an option to a packet that has its IP header already.

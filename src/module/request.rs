@@ -136,6 +136,14 @@ pub(crate) fn pending_reset() -> Option<MpTcprst> {
     }
 }
 
+/// The terms of MP_CAPABLE for the SYN that is being answered on this CPU.
+pub(crate) fn pending_terms() -> Option<Terms> {
+    match pending() {
+        Some(Pending::Capable(terms)) => Some(*terms),
+        _ => None,
+    }
+}
+
 /// What a SYN-ACK for `request` says; the first one marks the request, and the third one with
 /// MP_CAPABLE takes the mark away.
 ///
