@@ -15,6 +15,7 @@
 #include <linux/tcp.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
+#include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
@@ -115,6 +116,24 @@ int mptcp_shim_copy_from_user(void *to, const void __user *from, size_t len);
 void mptcp_shim_idle_ms(const struct sock *sk, struct mptcp_idle *idle);
 void mptcp_shim_subflow_addrs(const struct sock *sk, struct mptcp_subflow_addrs *addrs);
 int mptcp_shim_put_int(char __user *value, int __user *len, int answer);
+
+/* netlink.c */
+int mptcp_shim_register_netlink(void);
+void mptcp_shim_unregister_netlink(void);
+int mptcp_shim_parse_address(const struct nlattr **table, const struct nlattr *nest, struct genl_info *info);
+void mptcp_shim_refuse(struct genl_info *info, const struct nlattr *attr, const char *why);
+void mptcp_shim_refuse_missing(struct genl_info *info, u32 attr);
+struct sk_buff *mptcp_shim_begin_reply(struct genl_info *info, void **header);
+int mptcp_shim_send_reply(struct sk_buff *skb, void *header, struct genl_info *info);
+void mptcp_shim_free_message(struct sk_buff *skb);
+void *mptcp_shim_begin_part(struct sk_buff *skb, struct netlink_callback *cb, u8 command);
+void mptcp_shim_end_part(struct sk_buff *skb, void *header);
+void mptcp_shim_cancel_part(struct sk_buff *skb, void *header);
+long *mptcp_shim_dump_place(struct netlink_callback *cb);
+struct genl_info *mptcp_shim_dump_info(struct netlink_callback *cb);
+struct net *mptcp_shim_net_of_info(const struct genl_info *info);
+struct nlattr *mptcp_shim_nest_start(struct sk_buff *skb, int attr);
+void mptcp_shim_nest_end(struct sk_buff *skb, struct nlattr *nest);
 
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);
@@ -233,6 +252,7 @@ void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local, s
 int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock);
 void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk);
 int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *local, int ifindex);
+int mptcp_shim_route_subflow(const struct sock *msk, const struct mptcp_endpoint *peer, struct mptcp_endpoint *local);
 int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *peer);
 struct sock *mptcp_shim_disown(struct socket *sock);
 int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *), struct socket **sock);

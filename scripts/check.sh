@@ -71,6 +71,8 @@ shell_scripts() {
 		-exec shellcheck --color=never {} +'
 }
 
+netlink() { scripts/netlink.sh check; }
+
 # lengths: the limits of docs/style.md for code that people read; the soft one only reports.
 lengths() {
 	too_long=0
@@ -97,7 +99,7 @@ licences() {
 	! for file in $(sources \( -name '*.rs' -o -name '*.c' -o -name '*.h' -o -name '*.sh' -o -name '*.py' \
 		-o -name '*.toml' -o -name '*.awk' -o -name '*.config' -o -name Makefile -o -name Kbuild \) \
 		! -name bindings_generated.rs); do
-		head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0' ||
+		head -n 2 "$file" | grep -qE 'SPDX-License-Identifier: \(*GPL-2.0' ||
 			echo "$file: its first line must be the SPDX line"
 	done | grep .
 }
@@ -134,6 +136,7 @@ check 'sleeps: tests wait for conditions' no_sleeps
 check 'licences: SPDX lines' licences
 check 'map: README names every file' map_of_folders
 check 'rfc: citations are quotations' in_root python3 /project/scripts/rfc-coverage.py --check
+check 'netlink: tables as their specification says' netlink
 check 'shellcheck: shell scripts' shell_scripts
 check 'clippy: protocol crate and host tests' clippy_proto
 check 'clippy: module, as the kernel builds it' clippy_module

@@ -7,6 +7,7 @@
 
 use crate::af_ops;
 use crate::bindings;
+use crate::canonical;
 use crate::connection::Connection;
 use crate::counters::{
     count,
@@ -40,11 +41,10 @@ static mut ULP: bindings::tcp_ulp_ops = {
     ops.release = Some(release);
     ops.get_info = Some(diag::get_info);
     ops.get_info_size = Some(diag::get_info_size);
-    let name = b"mptcp_rs";
     let mut index = 0;
-    while index < name.len() {
+    while index < canonical::ULP.len() {
         // CAST: ASCII.
-        ops.name[index] = name[index] as kernel::ffi::c_char;
+        ops.name[index] = canonical::ULP[index] as kernel::ffi::c_char;
         index += 1;
     }
     ops
@@ -178,7 +178,22 @@ pub(crate) fn begin(ssk: Sock, subflow: &Subflow, local_isn: u32, peer_isn: u32)
     }
 }
 
-/// `setsockopt(TCP_ULP, "mptcp_rs")`: the module alone decides what is a subflow.
+/// Puts our name on a plain TCP socket, and nothing else, unless another protocol is there.
+///
+/// # Context
+///
+/// Process; `sk` is not owned.
+pub(crate) fn mark(sk: Sock) {
+    sk.lock(false);
+    if sk.ulp_ops().is_null() {
+        // SAFETY: The module is running, so its count may rise; TCP gives it back with the protocol.
+        unsafe { bindings::mptcp_shim_module_get() };
+        sk.set_ulp(ulp(), core::ptr::null_mut());
+    }
+    sk.release();
+}
+
+/// `setsockopt(TCP_ULP)` with our name: the module alone decides what is a subflow.
 ///
 /// # Safety
 ///

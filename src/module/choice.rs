@@ -33,6 +33,8 @@ const NAME_MAX: usize = bindings::MPTCP_RS_NAME_MAX as usize;
 const LIMIT: usize = 1 << 12;
 /// The bits of one choice.
 const MASK: usize = 0xf;
+/// The bit of a socket that was asked for by name.
+const BY_NAME: usize = 1 << 3;
 
 /// What can be chosen.
 #[derive(Clone, Copy)]
@@ -62,7 +64,7 @@ impl Knob {
         }
     }
 
-    /// Where its bits are. The kernel uses the lowest three for marks of its own.
+    /// Where its bits are. The kernel uses the lowest three for marks of its own, the next is [`BY_NAME`].
     fn shift(self) -> u32 {
         match self {
             Self::Scheduler => 4,
@@ -107,6 +109,23 @@ pub(crate) fn settings(sk: Sock) -> Settings {
         }
     }
     settings
+}
+
+/// Notes that an application has asked for MPTCP by name: paths are what somebody has configured, unless
+/// the application says otherwise.
+pub(crate) fn on_asked_by_name(sk: Sock) {
+    let manager = path_manager::Kind::Endpoint;
+    let place = path_manager::Kind::ALL
+        .iter()
+        .position(|kind| *kind == manager);
+    // The place of no choice is 0.
+    let place = place.map_or(0, |place| place.saturating_add(1));
+    sk.exchange_user_data(0, BY_NAME | place << Knob::PathManager.shift());
+}
+
+/// Whether an application has asked for MPTCP by name.
+pub(crate) fn is_by_name(sk: Sock) -> bool {
+    choices(sk) & BY_NAME != 0
 }
 
 /// Takes the choices off a socket: it is TCP's from now on, or a subflow whose connection has them.

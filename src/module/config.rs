@@ -8,6 +8,7 @@
 //! C counterpart: net/mptcp/ctrl.c.
 
 use crate::bindings;
+use crate::canonical;
 use crate::event;
 use crate::net;
 use crate::setting::{
@@ -61,7 +62,7 @@ const fn rule(
     on_change: fn(*mut bindings::net),
 ) -> Rule {
     Rule {
-        place: "",
+        directory: "net.mptcp_rs.",
         name,
         values,
         default,
@@ -71,6 +72,11 @@ const fn rule(
 
 /// Whether new sockets become ours.
 static ENABLED: Rule = rule(c"enabled", Values::Numbers(0, 1), 0, net::on_switch);
+/// Whether programs may ask for MPTCP by name.
+static BY_NAME: Rule = Rule {
+    directory: "net.mptcp.",
+    ..rule(c"enabled", Values::Numbers(0, 1), 1, |_| ())
+};
 /// Which subflows there are to be.
 pub(crate) static PATH_MANAGER: Rule = rule(
     c"path_manager",
@@ -145,6 +151,8 @@ const SYN_RETRANS_ALL: u32 = 128;
 pub(crate) struct Config {
     /// See [`ENABLED`].
     enabled: Setting,
+    /// See [`BY_NAME`].
+    by_name: Setting,
     /// See [`PATH_MANAGER`].
     path_manager: Setting,
     /// See [`SCHEDULER`].
@@ -165,14 +173,16 @@ pub(crate) struct Config {
     syn_retrans: Setting,
 }
 
-/// Files of the settings, and the two lists of names.
-pub(crate) type Files = Directory<12>;
+/// Files of the settings, and the two lists of names; some are also where the kernel's own MPTCP has
+/// them.
+pub(crate) type Files = (Directory<12>, Option<Directory<7>>);
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
     pub(crate) const fn new(net: *mut bindings::net) -> Self {
         Self {
             enabled: Setting::new(&ENABLED, net),
+            by_name: Setting::new(&BY_NAME, net),
             path_manager: Setting::new(&PATH_MANAGER, net),
             scheduler: Setting::new(&SCHEDULER, net),
             ndiffports: Setting::new(&NDIFFPORTS, net),
@@ -210,7 +220,22 @@ impl Config {
             self.syn_retrans.file(),
         ];
         // SAFETY: By the function's contract; the two lists are static.
-        unsafe { Directory::new(net, c"net/mptcp_rs", files) }
+        let ours = unsafe { Directory::new(net, c"net/mptcp_rs", files)? };
+        if !canonical::IS_FREE {
+            return Ok((ours, None));
+        }
+        let files = [
+            self.by_name.file(),
+            self.scheduler.file(),
+            File::read_only(c"available_schedulers", &SCHEDULER.values),
+            self.close_timeout.file(),
+            self.add_addr_timeout.file(),
+            self.allow_join_initial.file(),
+            self.syn_retrans.file(),
+        ];
+        // SAFETY: As above.
+        let canonical = unsafe { Directory::new(net, c"net/mptcp", files)? };
+        Ok((ours, Some(canonical)))
     }
 
     /// Lets new sockets be TCP's from now on.
@@ -222,6 +247,11 @@ impl Config {
     #[inline]
     pub(crate) fn is_enabled(&self) -> bool {
         self.enabled.get() != 0
+    }
+
+    /// Whether programs may ask for MPTCP by name.
+    pub(crate) fn accepts_by_name(&self) -> bool {
+        self.by_name.get() != 0
     }
 
     /// How many SYNs of a connection carry MP_CAPABLE before one goes without.
@@ -259,6 +289,9 @@ pub(crate) struct Settings {
     pub(crate) add_addr_timeout: Duration,
     /// Which joins of the peer are accepted.
     pub(crate) joins: Joins,
+    /// The limits for connections that go by endpoints: subflows, the first one aside, and announced
+    /// addresses that are used.
+    pub(crate) endpoint_limits: (u8, u8),
 }
 
 /// Takes a snapshot of the settings of `net`.
@@ -282,21 +315,29 @@ pub(crate) fn of(net: *const bindings::net) -> Settings {
         } else {
             Joins::NotToInitial
         },
+        endpoint_limits: net::endpoints(net).limits(),
     }
 }
 
 impl Settings {
     /// Returns how a connection is to manage its paths.
     pub(crate) fn path_config(&self, role: Role) -> path_manager::Config {
+        let (subflows, peer_addresses) = match self.path_manager {
+            path_manager::Kind::Endpoint => {
+                let (subflows, accepted) = self.endpoint_limits;
+                (subflows.saturating_add(1), accepted)
+            }
+            _ => (self.subflows_max, self.peer_addresses_max),
+        };
         path_manager::Config {
             kind: self.path_manager,
             ports: self.ndiffports,
             joins: self.joins,
             announce_timeout: self.add_addr_timeout,
             limits: Limits {
-                subflows: self.subflows_max,
+                subflows,
                 // The path manager counts the address of the first subflow, too.
-                peer_addresses: self.peer_addresses_max.saturating_add(1),
+                peer_addresses: peer_addresses.saturating_add(1),
                 ..Limits::default()
             },
             ..path_manager::Config::new(role)

@@ -11,6 +11,7 @@
 //! which is the safety contract of each of them.
 
 use crate::af_ops;
+use crate::attach;
 use crate::bindings;
 use crate::choice::{
     self,
@@ -96,6 +97,9 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
 ///
 /// `sock` is in a system call and its operations are the early ones, or it is being accepted.
 unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
+    if choice::is_by_name(sk) {
+        attach::mark(sk);
+    }
     choice::forget(sk);
     // SAFETY: By the function's contract; another thread may do the same at the same time, and
     // only one of them gives back the reference that the early operations hold on the module. The
@@ -306,6 +310,10 @@ pub(crate) unsafe extern "C" fn accept(
     if result == 0 {
         // SAFETY: `new` has just received its socket and early operations.
         unsafe {
+            if let Some(sk) = sock_of(new) {
+                // They are the listener's; a connection has taken its own copy.
+                choice::forget(sk);
+            }
             if settle(new) == Kind::Early {
                 if let Some(sk) = sock_of(new) {
                     become_plain(new, sk);

@@ -38,8 +38,14 @@ pub(crate) const JOINED: u32 = 1 << 15;
 /// No application will ever hold the connection: close all subflows.
 pub(crate) const GIVE_UP: u32 = 1 << 14;
 
+/// The endpoints were all removed at once.
+pub(crate) const FLUSHED: u32 = 1 << 16;
+/// The local address of the first subflow is to be given up.
+pub(crate) const INITIAL_REMOVED: u32 = 1 << 17;
+
 /// What is done when a process lets go of the connection socket.
 pub(crate) const ON_RELEASE: u32 = ACKED | ROOM | PEER_FINISHED | BROKEN | RESET;
+/// What concerns paths: the path manager is asked what to do.
+pub(crate) const PATH_EVENTS: u32 = PATHS | LOST | JOINED | FLUSHED | INITIAL_REMOVED;
 /// What only the worker does, because it locks subflows.
-pub(crate) const WORK: u32 =
-    PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | PATHS | LOST | JOINED | GIVE_UP;
+pub(crate) const WORK: u32 = PATH_EVENTS | PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | GIVE_UP;

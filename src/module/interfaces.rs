@@ -36,7 +36,7 @@ const POLICIES: [&str; Policy::ALL.len()] = {
 
 /// The policy of an interface.
 static POLICY: Rule = Rule {
-    place: "conf.*.",
+    directory: "net.mptcp_rs.conf.*.",
     name: c"path",
     values: Values::Names(&POLICIES),
     default: 0,
@@ -45,7 +45,7 @@ static POLICY: Rule = Rule {
 
 /// The policy of interfaces to come.
 static DEFAULT_POLICY: Rule = Rule {
-    place: "conf.default.",
+    directory: "net.mptcp_rs.conf.default.",
     name: c"path",
     values: Values::Names(&POLICIES),
     default: 0,

@@ -9,6 +9,7 @@
 //!
 //! RFC 8684, Section 3.2. C counterpart: net/mptcp/subflow.c.
 
+use crate::address_table::address_of;
 use crate::attach;
 use crate::bindings;
 use crate::connection::Connection;
@@ -381,8 +382,8 @@ pub(crate) fn on_state(ssk: Sock, subflow: &Subflow) {
 ///
 /// # Errors
 ///
-/// Those of the socket calls: no memory, no route, no such address or interface. `EINVAL`: the local
-/// address is left to the routing.
+/// Those of the socket calls: no memory, no route, no such address or interface. `ENOSPC`: the local
+/// address that the routing has chosen cannot be named.
 pub(crate) fn connect(
     owned: &mut Owned<'_>,
     id: SubflowId,
@@ -395,7 +396,20 @@ pub(crate) fn connect(
         Address::V4(_) => bindings::AF_INET,
         Address::V6(_) => bindings::AF_INET6,
     };
-    let local_id = local.id.ok_or(EINVAL)?;
+    let (local, local_id, backup) = match local.id {
+        Some(local_id) => (local, local_id, backup),
+        None => {
+            let chosen = route(connection, &peer)?;
+            let mut data = owned.data();
+            let paths = paths::of(&mut data).ok_or(ENOMEM)?;
+            let name = paths.on_local_chosen(id, chosen).ok_or(ENOSPC)?;
+            let local = LocalEnd {
+                addr: chosen,
+                ..local
+            };
+            (local, name.id, name.backup)
+        }
+    };
     let mut sock = null_mut();
     // SAFETY: The connection socket is alive and owned.
     to_result(unsafe {
@@ -453,6 +467,18 @@ pub(crate) fn connect(
             }
             result.and(Err(EBUSY))
         }
+    }
+}
+
+/// The local address that the routing chooses for a subflow.
+fn route(connection: &Connection, peer: &PeerEnd) -> Result<Address> {
+    let to = endpoint(peer.addr, peer.port);
+    // SAFETY: Zeroes are a valid end point, which the call fills in; the connection socket is alive.
+    unsafe {
+        let mut from: bindings::mptcp_endpoint = core::mem::zeroed();
+        let msk = connection.msk().as_ptr();
+        to_result(bindings::mptcp_shim_route_subflow(msk, &to, &mut from))?;
+        Ok(address_of(from.address, from.is_v6))
     }
 }
 

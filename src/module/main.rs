@@ -11,6 +11,7 @@ mod af_ops;
 mod answer;
 mod attach;
 mod bindings;
+mod canonical;
 mod choice;
 mod close;
 mod config;
@@ -19,6 +20,7 @@ mod counters;
 mod crypto;
 mod diag;
 mod early;
+mod endpoints;
 mod event;
 mod handshake;
 mod info;
@@ -33,10 +35,12 @@ mod locks;
 mod mapped;
 mod net;
 mod netfilter;
+mod netlink;
 mod notify;
 mod options_hook;
 mod out_of_order;
 mod paths;
+mod pm_commands;
 mod progress;
 mod proto_ops;
 mod push;
@@ -70,6 +74,8 @@ module! {
 /// The loaded module. Fields are dropped in the order in which they stand here: first nothing new
 /// becomes ours, then nothing of ours is called any more.
 struct MptcpRs {
+    /// User space manages endpoints.
+    _netlink: netlink::Registration,
     /// We hear of interfaces and addresses.
     _notify: notify::Registration,
     /// Namespaces have our sysctl directory and packet hooks.
@@ -99,7 +105,9 @@ impl kernel::Module for MptcpRs {
         let kprobe = kprobe::Registration::new()?;
         let net = net::Registration::new()?;
         let notify = notify::Registration::new()?;
+        let netlink = netlink::Registration::new()?;
         Ok(Self {
+            _netlink: netlink,
             _notify: notify,
             _net: net,
             _kprobe: kprobe,

@@ -22,6 +22,7 @@ use crate::counters::{
     self,
     Counters, //
 };
+use crate::endpoints::Endpoints;
 use crate::join_listener::Listeners;
 use crate::kprobe;
 use crate::netfilter::{
@@ -90,12 +91,14 @@ pub(crate) struct Net {
     counted: kprobe::Counted,
     /// The namespace itself.
     net: *mut bindings::net,
-    /// The settings; not NULL between `init` and `exit`, and so with the addresses and counters.
+    /// The settings; not NULL between `init` and `exit`, and so with the addresses, endpoints and counters.
     config: *mut Config,
     /// What is counted.
     counters: *mut Counters,
     /// The local addresses and the interfaces, pinned.
     addresses: *mut Addresses,
+    /// The endpoints, pinned.
+    endpoints: *mut Endpoints,
     /// The sysctl directory, and the file with the counters.
     files: Option<Files>,
     /// Subflows need incoming segments.
@@ -148,6 +151,13 @@ pub(crate) fn config<'a>(net: *const bindings::net) -> &'a Config {
 pub(crate) fn addresses<'a>(net: *const bindings::net) -> &'a Addresses {
     // SAFETY: As for `config`.
     unsafe { &*(*state(net)).addresses }
+}
+
+/// The endpoints of `net`.
+#[inline]
+pub(crate) fn endpoints<'a>(net: *const bindings::net) -> &'a Endpoints {
+    // SAFETY: As for `config`.
+    unsafe { &*(*state(net)).endpoints }
 }
 
 /// The counters of `net`.
@@ -330,8 +340,9 @@ unsafe fn register(net: *mut bindings::net) -> Result {
     let state = state(net);
     let config = KBox::new(Config::new(net), GFP_KERNEL)?;
     let addresses = Addresses::new(net)?;
+    let endpoints = Endpoints::new()?;
     let counters = KBox::new(Counters::new()?, GFP_KERNEL)?;
-    // SAFETY: `state` is this namespace's own memory. The addresses stay where they are. Everything is
+    // SAFETY: `state` is this namespace's own memory. What is pinned stays where it is. Everything is
     // in place before there are files, to which somebody could write; `pre_exit` drops the files
     // before `exit` frees what is behind them.
     unsafe {
@@ -341,6 +352,7 @@ unsafe fn register(net: *mut bindings::net) -> Result {
         (*state).config = KBox::into_raw(config);
         (*state).counters = KBox::into_raw(counters);
         (*state).addresses = KBox::into_raw(Pin::into_inner_unchecked(addresses));
+        (*state).endpoints = KBox::into_raw(Pin::into_inner_unchecked(endpoints));
         match register_files(net) {
             Ok(files) => addr_of_mut!((*state).files).write(Some(files)),
             Err(error) => {
@@ -369,7 +381,7 @@ unsafe fn register_files(net: *mut bindings::net) -> Result<Files> {
     }
 }
 
-/// Frees the settings, addresses and counters.
+/// Frees the settings, addresses, endpoints and counters.
 ///
 /// # Safety
 ///
@@ -378,6 +390,7 @@ unsafe fn free(state: *mut Net) {
     // SAFETY: By the function's contract.
     unsafe {
         drop(Pin::new_unchecked(KBox::from_raw((*state).addresses)));
+        drop(Pin::new_unchecked(KBox::from_raw((*state).endpoints)));
         drop(KBox::from_raw((*state).config));
         drop(KBox::from_raw((*state).counters));
     }

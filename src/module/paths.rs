@@ -17,6 +17,8 @@ use crate::bindings;
 use crate::choice;
 use crate::connection::Connection;
 use crate::counters::Counter;
+use crate::endpoints;
+use crate::event;
 use crate::join;
 use crate::locks::{
     DataLock,
@@ -90,10 +92,26 @@ fn begin(connection: &Connection) -> Paths {
         peer: peer.0,
         peer_port: peer.1,
         initial_joinable: connection.is_initial_joinable(),
-        families: Families::Both,
+        families: families(connection.msk()),
         connect_from: now(),
     };
-    Paths::new(config, &setup, now())
+    let mut paths = Paths::new(config, &setup, now());
+    if settings.path_manager == Kind::Endpoint {
+        tell_endpoints(&mut paths, connection.msk().net());
+    }
+    paths
+}
+
+/// Which addresses a socket can have to do with.
+fn families(msk: Sock) -> Families {
+    if msk.family() == bindings::AF_INET {
+        return Families::V4;
+    }
+    // SAFETY: A plain read of a live socket.
+    match unsafe { (*msk.as_ptr()).__sk_common.skc_ipv6only() } {
+        0 => Families::Both,
+        _ => Families::V6,
+    }
 }
 
 /// Which of the two hosts we are.
@@ -126,7 +144,7 @@ pub(crate) fn has_work(connection: &Connection) -> bool {
         Kind::None => false,
         Kind::NDiffPorts => connection.is_client(),
         Kind::FullMesh => addresses::count(net) > 1,
-        Kind::Endpoint => true,
+        Kind::Endpoint => endpoints::look(net, |_| Some(())).is_some(),
     }
 }
 
@@ -141,6 +159,9 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     repeat_third_acks(connection);
     // CAST: Microseconds.
     let rto = Duration::from_micros(u64::from(connection.subflows().rto_us()));
+    if choice::settings(connection.msk()).path_manager == Kind::Endpoint {
+        list_implicit(owned);
+    }
     for _ in 0..DECISIONS {
         let decision = {
             let mut data = owned.data();
@@ -193,7 +214,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             }
         }
     }
-    connection.schedule(crate::event::PATHS);
+    connection.schedule(event::PATHS);
 }
 
 /// Tells the path manager which addresses and settings the namespace has.
@@ -212,6 +233,10 @@ fn tell_addresses(owned: &mut Owned<'_>) {
         return;
     };
     paths.set_config(settings.path_config(role(connection)));
+    if settings.path_manager == Kind::Endpoint {
+        tell_endpoints(paths, net);
+        return;
+    }
     for (addr, index) in paths.locals().into_iter().flatten() {
         // What no interface has, such as the loopback address, is not in the table either.
         if index != 0 && !present.iter().any(|local| local.address == addr) {
@@ -220,6 +245,47 @@ fn tell_addresses(owned: &mut Owned<'_>) {
     }
     for local in present {
         let _: Taken = paths.on_local_added(local.address, local.interface);
+    }
+}
+
+/// Tells the path manager which endpoints the namespace has.
+fn tell_endpoints(paths: &mut Paths, net: *const bindings::net) {
+    let mut table = [endpoints::NONE; endpoints::SNAPSHOT];
+    let count = endpoints::snapshot(net, &mut table);
+    paths.set_endpoints(table.get(..count).unwrap_or_default());
+}
+
+/// Tells the path manager of what has happened to endpoints that the list of them does not show.
+pub(crate) fn on_endpoints(owned: &mut Owned<'_>, events: u32) {
+    if events & (event::FLUSHED | event::INITIAL_REMOVED) == 0 {
+        return;
+    }
+    let (local, _) = ends(owned.connection().first());
+    let mut data = owned.data();
+    let Some(paths) = of(&mut data) else {
+        return;
+    };
+    if events & event::FLUSHED != 0 {
+        paths.on_endpoints_flushed();
+    }
+    if events & event::INITIAL_REMOVED != 0 {
+        paths.on_initial_removed(local.0);
+    }
+}
+
+/// Whether the first subflow of a connection has this local address, and the port if one is given.
+pub(crate) fn begins_at(connection: &Connection, addr: Address, port: Option<u16>) -> bool {
+    let (local, _) = ends(connection.first());
+    local.0 == addr && port.is_none_or(|port| port == local.1)
+}
+
+/// Makes implicit endpoints of the local addresses that subflows use and no endpoint has, so that all
+/// connections call them the same.
+fn list_implicit(owned: &mut Owned<'_>) {
+    let net = owned.connection().msk().net();
+    let unlisted = existing(&mut owned.data()).map(Paths::unlisted);
+    for (addr, id) in unlisted.into_iter().flatten().flatten() {
+        endpoints::add_implicit(net, addr, id);
     }
 }
 

@@ -10,6 +10,7 @@
 use crate::af_ops;
 use crate::answer;
 use crate::bindings;
+use crate::canonical;
 use crate::close;
 use crate::connection::{
     self,
@@ -43,6 +44,12 @@ use kernel::prelude::*;
 
 /// The protocol number that leads `socket()` to us; applications never see it.
 pub(crate) const PROTOCOL: u16 = 261;
+/// The protocol numbers that are ours. With the second one programs ask for MPTCP by name.
+const PROTOCOLS: &[u16] = if canonical::IS_FREE {
+    &[PROTOCOL, canonical::PROTOCOL]
+} else {
+    &[PROTOCOL]
+};
 
 /// The tables of one address family.
 struct Family {
@@ -54,8 +61,8 @@ struct Family {
     connection: bindings::proto,
     /// Operations of connection sockets.
     connected: bindings::proto_ops,
-    /// The entry in the kernel's table of protocols.
-    switch: bindings::inet_protosw,
+    /// The entries in the kernel's table of protocols.
+    switches: [bindings::inet_protosw; PROTOCOLS.len()],
 }
 
 /// The tables of IPv4 and IPv6, made by module init.
@@ -79,6 +86,14 @@ fn family(family: u32) -> *mut Family {
     } else {
         first
     }
+}
+
+/// An entry of an address family in the kernel's table of protocols, by its place in [`PROTOCOLS`].
+fn switch(number: u32, place: usize) -> *mut bindings::inet_protosw {
+    // SAFETY: Only the address is taken. CAST: An array as its elements.
+    let first: *mut bindings::inet_protosw =
+        unsafe { (&raw mut (*family(number)).switches).cast() };
+    first.wrapping_add(place)
 }
 
 /// Our operations of sockets whose kind is not known yet.
@@ -536,13 +551,17 @@ unsafe extern "C" fn birth(sk: *mut bindings::sock) -> c_int {
     // ours, so that the socket keeps the module until it is a subflow, or its memory is freed.
     unsafe {
         let tcp = tcp_prot(u32::from((*sk).__sk_common.skc_family));
+        let asked = (*sk).sk_protocol;
         (*sk).__sk_common.skc_prot = tcp;
         // CAST: A small number.
         (*sk).sk_protocol = bindings::IPPROTO_TCP as u16;
-        match (*tcp).init {
-            Some(init) => init(sk),
-            None => 0,
+        let result = (*tcp).init.map_or(0, |init| init(sk));
+        if result != 0 || asked != canonical::PROTOCOL {
+            return result;
         }
+        // The kernel releases a socket that is refused, which TCP has to have made before.
+        let allowed = Sock::from_raw(sk).map_or(Ok(()), canonical::on_birth);
+        allowed.map_or_else(Error::to_errno, |()| 0)
     }
 }
 
@@ -550,7 +569,7 @@ unsafe extern "C" fn birth(sk: *mut bindings::sock) -> c_int {
 pub(crate) struct Registration;
 
 impl Registration {
-    /// Makes the tables and registers the protocol number for both address families.
+    /// Makes the tables and registers the protocol numbers for both address families.
     ///
     /// # Errors
     ///
@@ -560,28 +579,40 @@ impl Registration {
             // SAFETY: Module init is the only user of the tables so far; TCP's tables are static.
             unsafe { fill(family(number), number) };
         }
-        // SAFETY: The entries are complete.
-        unsafe {
-            bindings::inet_register_protosw(&raw mut (*family(bindings::AF_INET)).switch);
-            let entry = &raw mut (*family(bindings::AF_INET6)).switch;
-            if let Err(error) = to_result(bindings::inet6_register_protosw(entry)) {
-                bindings::inet_unregister_protosw(&raw mut (*family(bindings::AF_INET)).switch);
-                return Err(error);
+        for place in 0..PROTOCOLS.len() {
+            // SAFETY: The entries are complete.
+            unsafe {
+                bindings::inet_register_protosw(switch(bindings::AF_INET, place));
+                let result = bindings::inet6_register_protosw(switch(bindings::AF_INET6, place));
+                if let Err(error) = to_result(result) {
+                    bindings::inet_unregister_protosw(switch(bindings::AF_INET, place));
+                    Self::remove(place);
+                    return Err(error);
+                }
             }
         }
         Ok(Self)
+    }
+
+    /// Removes the first `count` protocol numbers.
+    fn remove(count: usize) {
+        for place in 0..count {
+            // SAFETY: Registered before.
+            unsafe {
+                bindings::inet_unregister_protosw(switch(bindings::AF_INET, place));
+                bindings::inet6_unregister_protosw(switch(bindings::AF_INET6, place));
+            }
+        }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // SAFETY: Registered by `new`; no socket is left, or the module could not unload. Functions
-        // of the last ones may still be returning on other CPUs.
-        unsafe {
-            bindings::inet_unregister_protosw(&raw mut (*family(bindings::AF_INET)).switch);
-            bindings::inet6_unregister_protosw(&raw mut (*family(bindings::AF_INET6)).switch);
-            bindings::synchronize_rcu();
-        }
+        Self::remove(PROTOCOLS.len());
+        // No socket is left, or the module could not unload. Functions of the last ones may still be
+        // returning on other CPUs.
+        // SAFETY: In process context.
+        unsafe { bindings::synchronize_rcu() };
     }
 }
 
@@ -645,11 +676,13 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*ops).read_skb = None;
         (*ops).splice_read = Some(connected::splice_read);
 
-        let switch = &raw mut (*tables).switch;
-        (*switch).type_ = bindings::sock_type_SOCK_STREAM as u16;
-        (*switch).protocol = PROTOCOL;
-        (*switch).prot = birth_prot;
-        (*switch).ops = &raw const (*tables).early;
-        (*switch).flags = bindings::INET_PROTOSW_ICSK as u8;
+        for (place, protocol) in PROTOCOLS.iter().enumerate() {
+            let switch = switch(number, place);
+            (*switch).type_ = bindings::sock_type_SOCK_STREAM as u16;
+            (*switch).protocol = *protocol;
+            (*switch).prot = birth_prot;
+            (*switch).ops = &raw const (*tables).early;
+            (*switch).flags = bindings::INET_PROTOSW_ICSK as u8;
+        }
     }
 }

@@ -101,8 +101,8 @@ impl fmt::Display for Quoted<'_> {
 
 /// What is the same for a setting in all namespaces.
 pub(crate) struct Rule {
-    /// Where the file is, below `net.mptcp_rs.`, as messages say it: empty, or with a dot at its end.
-    pub(crate) place: &'static str,
+    /// Where the file is, as messages say it, with a dot at its end.
+    pub(crate) directory: &'static str,
     /// The file's name.
     pub(crate) name: &'static CStr,
     /// What it can be.
@@ -176,8 +176,8 @@ impl Line for Setting {
         let Some(value) = self.rule.values.parse(line) else {
             if may_log() {
                 pr_warn!(
-                    "net.mptcp_rs.{}{}: '{}' refused, allowed: {}\n",
-                    self.rule.place,
+                    "{}{}: '{}' refused, allowed: {}\n",
+                    self.rule.directory,
                     self.rule.name,
                     Quoted(line),
                     self.rule.values

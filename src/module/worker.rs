@@ -110,7 +110,8 @@ fn run_events(owned: &mut Owned<'_>, removed: &mut Removed) {
         // The application still holds the subflow; adoption lets the worker go on.
         connection.leave_for_adoption(event::ABORT);
     }
-    if events & (event::PATHS | event::LOST | event::JOINED) != 0 {
+    if events & event::PATH_EVENTS != 0 {
+        paths::on_endpoints(owned, events);
         paths::run(owned, removed);
     }
     if events & event::ANSWER != 0 {

@@ -35,6 +35,7 @@ mod backoff;
 mod connect;
 mod decide;
 mod endpoint;
+mod endpoint_list;
 mod full_mesh;
 mod join;
 mod kind;
@@ -55,6 +56,10 @@ pub use decide::Decision;
 pub use endpoint::{
     Endpoint,
     EndpointFlags, //
+};
+pub use endpoint_list::{
+    EndpointList,
+    EndpointRefusal, //
 };
 pub use join::{
     Join,

@@ -133,6 +133,37 @@ int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *lo
 	return kernel_bind(sock, (struct sockaddr_unsized *)&address, len);
 }
 
+/* The address that the routing chooses for a subflow of @msk to @peer. */
+int mptcp_shim_route_subflow(const struct sock *msk, const struct mptcp_endpoint *peer, struct mptcp_endpoint *local)
+{
+	memset(local, 0, sizeof(*local));
+	local->is_v6 = peer->is_v6;
+	if (peer->is_v6) {
+		struct flowi6 flow = { .flowi6_proto = IPPROTO_TCP, .flowi6_mark = READ_ONCE(msk->sk_mark),
+				       .fl6_dport = htons(peer->port) };
+		struct dst_entry *dst;
+
+		memcpy(&flow.daddr, peer->address, sizeof(flow.daddr));
+		dst = ip6_dst_lookup_flow(sock_net(msk), NULL, &flow, NULL);
+		if (IS_ERR(dst))
+			return PTR_ERR(dst);
+		memcpy(local->address, &flow.saddr, sizeof(flow.saddr));
+		dst_release(dst);
+	} else {
+		struct flowi4 flow = { .flowi4_proto = IPPROTO_TCP, .flowi4_mark = READ_ONCE(msk->sk_mark),
+				       .fl4_dport = htons(peer->port) };
+		struct rtable *route;
+
+		memcpy(&flow.daddr, peer->address, sizeof(flow.daddr));
+		route = ip_route_output_key(sock_net(msk), &flow);
+		if (IS_ERR(route))
+			return PTR_ERR(route);
+		memcpy(local->address, &flow.saddr, sizeof(flow.saddr));
+		ip_rt_put(route);
+	}
+	return 0;
+}
+
 /* Begins to connect @sock to @peer; does not wait. */
 int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *peer)
 {

@@ -7,6 +7,7 @@
 #include "diag.c"
 #include "layout.c"
 #include "net.c"
+#include "netlink.c"
 #include "request.c"
 #include "skb.c"
 #include "sock.c"
