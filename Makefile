@@ -5,7 +5,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 export KDIR
 
-.PHONY: all help clean install uninstall check lint test test-debug demo bench vm fuzz setup module
+.PHONY: all help clean install uninstall check lint test test-debug kselftest demo bench vm fuzz setup module
 
 all: ## build mptcp_rs.ko for KDIR (default: the running kernel)
 	@scripts/check-kdir.sh "$(KDIR)"
@@ -44,6 +44,9 @@ test: ## host tests and guest tests on the stock kernel
 
 test-debug: ## guest tests on the kernel with KASAN, lockdep and kmemleak
 	@KERNEL=debug scripts/test.sh
+
+kselftest: ## the kernel's own MPTCP selftests on mptcp_rs
+	@scripts/kselftest.sh
 
 demo: module ## unmodified curl downloads over MPTCP, ours and the kernel's own
 	@scripts/demo.sh

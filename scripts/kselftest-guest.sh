@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT. Called by kselftest.sh.
+# The script and its programs are copied to memory and stay as they are; what is prepared is the module,
+# where the kernel has no MPTCP of its own, and an nstat that also reads the module's counters.
+set -eu
+cp -r /out/selftests /tmp/
+if [ ! -d /proc/sys/net/mptcp ]; then
+	insmod /project/mptcp_rs.ko
+	mkdir /tmp/bin
+	cat >/tmp/bin/nstat <<-'END'
+		#!/bin/sh
+		all=$(mktemp)
+		cat /proc/net/netstat /proc/net/mptcp_rs >"$all"
+		PROC_NET_NETSTAT=$all /usr/bin/nstat "$@"
+		status=$?
+		rm "$all"
+		exit $status
+	END
+	chmod +x /tmp/bin/nstat
+	export PATH="/tmp/bin:$PATH"
+fi
+cd /tmp/selftests/net/mptcp
+status=0
+timeout -k 30 "${SCRIPT_LIMIT:-7000}" "./$1.sh" || status=$?
+dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|RIP:' || :
+exit $status

@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Runs the kernel's own MPTCP selftests, unmodified, each script in a guest of its own:
+#   scripts/kselftest.sh [-k bare|stock] [SCRIPT...]     such as pm_netlink or mptcp_connect
+# On the bare kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the
+# kernel's own MPTCP under the same emulation. A subtest that does not pass is one that
+# tests/kselftest/expected.txt names with a reason, or the run fails. The last line is
+# `N passed, N failed, N skipped`, where those expected count as skipped; logs and TAP stay in /out.
+set -eu
+. "$(dirname -- "$0")/lib.sh"
+
+flavour=bare
+while getopts k: option; do
+	case $option in
+	k) flavour=$OPTARG ;;
+	*) die "see the head of $0 for its options" ;;
+	esac
+done
+shift $((OPTIND - 1))
+case $flavour in bare | stock) ;; *) die "the selftests run on bare or stock, not on '$flavour'" ;; esac
+[ $# -gt 0 ] || set -- pm_netlink mptcp_connect mptcp_sockopt diag userspace_pm simult_flows mptcp_join
+need_root
+[ "$flavour" = stock ] || "$project/scripts/build.sh" bare
+settings=$("$project/scripts/setup.sh" "$flavour")
+root_tree='' kdir=''
+eval "$settings"
+out=${MPTCP_RS_OUT:-$project/out}/kselftest-$flavour
+mkdir -p "$out"
+
+# The scripts and their helper programs, as the kernel's own makefile builds them.
+tests=$cache/kselftest-$(echo "$kdir" | cut -d/ -f3)
+if [ ! -e "$tests/.complete" ]; then
+	say "building the selftests' programs"
+	rm -rf "$tests"
+	mkdir -p "$tests"
+	in_root sh -euc '
+		cd "$1"
+		make -s headers
+		selftests=tools/testing/selftests/net
+		mkdir -p "$2/net/lib"
+		cp -r $selftests/lib.sh $selftests/mptcp "$2/net/"
+		cp -r $selftests/lib/sh "$2/net/lib/"
+		make -s -C $selftests/mptcp OUTPUT="$2/net/mptcp" KHDR_INCLUDES="-isystem $1/usr/include" all
+	' build "$kdir" "/cache/${tests##*/}" >&2
+	touch "$tests/.complete"
+fi
+rm -rf "$out/selftests"
+cp -r "$tests" "$out/selftests"
+
+# expected SCRIPT SUBTEST: whether the list gives a reason for a subtest that does not pass.
+expected() {
+	[ "$flavour" = bare ] && awk -F' \\| ' -v script="$1" -v subtest="$2" '
+		$1 == script && ($2 == "*" || $2 == subtest) { found = 1 }
+		END { exit !found }' "$project/tests/kselftest/expected.txt"
+}
+
+passed=0 failed=0 skipped=0
+for script in "$@"; do
+	[ -f "$tests/net/mptcp/$script.sh" ] || die "no selftest is called $script: $(cd "$tests/net/mptcp" && echo ./*.sh)"
+	say "$script on the $flavour kernel"
+	began=$(date +%s)
+	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "${LIMIT:-7200}" \
+		sh scripts/kselftest-guest.sh "$script" >"$out/$script.log" 2>&1 || :
+	sed -n '/^TAP version/,$p' "$out/$script.log" | tr -d '\r' | grep -E '^(not )?ok ' >"$out/$script.tap" || :
+	good=0 bad=0 out_of_scope=0
+	if [ ! -s "$out/$script.tap" ]; then
+		echo "not ok - $script gave no results: see $out/$script.log"
+		bad=1
+	fi
+	while read -r line; do
+		subtest=$(echo "$line" | sed 's/^[a-z ]* [0-9]* - //; s/ *#.*//; s/^[a-z_]*: //')
+		case $line in
+		*'# SKIP'*) out_of_scope=$((out_of_scope + 1)) ;;
+		'not ok'*)
+			if expected "$script" "$subtest"; then
+				out_of_scope=$((out_of_scope + 1))
+			else
+				echo "not ok - $script: $subtest"
+				bad=$((bad + 1))
+			fi
+			;;
+		*) good=$((good + 1)) ;;
+		esac
+	done <"$out/$script.tap"
+	printf '%-16s %4d passed %4d failed %4d skipped %6d s\n' "$script" $good $bad $out_of_scope $(($(date +%s) - began))
+	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + out_of_scope))
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
