@@ -6,7 +6,8 @@
 #          offered  MP_CAPABLE on the SYN only, no DSS (the peer is plain TCP)
 #          none     no MPTCP option at all
 #          partial  anything else, for example an option that a middlebox took away
-# With -v limit=N, the capture's packet limit, connections that began shortly before it are left out.
+# With -v limit=N, the capture's packet limit, connections that began shortly before it are left out, and those that
+# have carried nothing until then.
 function port_of(address) {
 	sub(/:$/, "", address)
 	sub(/.*\./, "", address)
@@ -29,12 +30,13 @@ $2 ~ /^IP6?$/ && $4 == ">" {
 	else if (capable && up) ack[key]++
 	if ($0 ~ /mptcp [0-9]+ dss/) { if (up) dss_up[key]++; else dss_down[key]++ }
 	if ($0 ~ /Flags \[[^\]]*R/) reset[key]++
+	if ($0 !~ /length 0/) used[key] = 1
 }
 END {
 	for (i = 1; i <= connections; i++) {
 		k = name[i]
 		if (k in joins) continue
-		if (limit && NR > 0.9 * limit && NR - began[k] < 0.4 * limit) continue
+		if (limit && NR > 0.9 * limit && (NR - began[k] < 0.4 * limit || !(k in used))) continue
 		verdict = "partial"
 		# Where subflows have joined, one direction may be theirs alone.
 		both = dss_up[k] && dss_down[k] || length(joins) && (dss_up[k] || dss_down[k])
