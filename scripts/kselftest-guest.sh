@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT. Called by kselftest.sh.
+# Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT [OPTION...]. Called by kselftest.sh.
 # The script and its programs are copied to memory and stay as they are; what is prepared is the module,
 # where the kernel has no MPTCP of its own, and an nstat that also reads the module's counters.
 set -eu
@@ -22,6 +22,8 @@ if [ ! -d /proc/sys/net/mptcp ]; then
 fi
 cd /tmp/selftests/net/mptcp
 status=0
-timeout -k 30 "${SCRIPT_LIMIT:-7000}" "./$1.sh" || status=$?
+script=$1
+shift
+timeout -k 30 "${SCRIPT_LIMIT:-7000}" "./$script.sh" "$@" || status=$?
 dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|RIP:' || :
 exit $status

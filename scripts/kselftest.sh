@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs the kernel's own MPTCP selftests, unmodified, each script in a guest of its own:
-#   scripts/kselftest.sh [-k bare|stock] [SCRIPT...]     such as pm_netlink or mptcp_connect
+#   scripts/kselftest.sh [-k bare|stock] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
 # On the bare kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the
 # kernel's own MPTCP under the same emulation. A subtest that does not pass is one that
 # tests/kselftest/expected.txt names with a reason, or the run fails. The last line is
@@ -55,12 +55,14 @@ expected() {
 }
 
 passed=0 failed=0 skipped=0
-for script in "$@"; do
+for wanted in "$@"; do
+	script=${wanted%% *}
 	[ -f "$tests/net/mptcp/$script.sh" ] || die "no selftest is called $script: $(cd "$tests/net/mptcp" && echo ./*.sh)"
-	say "$script on the $flavour kernel"
+	say "$wanted on the $flavour kernel"
 	began=$(date +%s)
+	# shellcheck disable=SC2086 # the script and its options
 	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "${LIMIT:-7200}" \
-		sh scripts/kselftest-guest.sh "$script" >"$out/$script.log" 2>&1 || :
+		sh scripts/kselftest-guest.sh $wanted >"$out/$script.log" 2>&1 || :
 	sed -n '/^TAP version/,$p' "$out/$script.log" | tr -d '\r' | grep -E '^(not )?ok ' >"$out/$script.tap" || :
 	good=0 bad=0 out_of_scope=0
 	if [ ! -s "$out/$script.tap" ]; then
