@@ -56,7 +56,7 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
     if owned.queue().has_unsent() || fin || owned.duplicates() || may_relieve(connection) {
         push_waiting(owned, flags, fin);
     } else {
-        connection.set_unsent(false);
+        note_unsent(connection, false);
     }
 }
 
@@ -64,6 +64,16 @@ pub(crate) fn push(owned: &mut Owned<'_>, flags: u32) {
 #[inline]
 fn may_relieve(connection: &Connection) -> bool {
     connection.only_first().is_none() && connection.subflows().waits_for_slow()
+}
+
+/// Notes whether data waits; when none does any more, the application may write again.
+#[inline]
+fn note_unsent(connection: &Connection, unsent: bool) {
+    let waited = connection.has_unsent();
+    connection.set_unsent(unsent);
+    if waited && !unsent {
+        connection.msk().call_write_space();
+    }
 }
 
 /// See [`push`]; `fin` is to follow.
@@ -78,7 +88,8 @@ fn push_waiting(owned: &mut Owned<'_>, flags: u32, fin: bool) {
         Some(ssk) => push_all(owned, ssk, flags, fin),
         None => push_scheduled(owned, flags),
     }
-    connection.set_unsent(owned.queue().has_unsent() || may_relieve(connection));
+    let unsent = owned.queue().has_unsent() || may_relieve(connection);
+    note_unsent(connection, unsent);
     worker::arm_timer(owned);
 }
 

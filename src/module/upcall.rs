@@ -23,9 +23,12 @@ impl Connection {
 
     /// Whether the application may write. What it writes goes to a single subflow at once, so that
     /// the subflow's room is the connection's; before several it waits in the send buffer. `wake`
-    /// asks whether to wake a writer, which waits for more room than it takes to go on.
+    /// asks whether to wake a writer, which waits for more room than it takes to go on, and for what
+    /// waits already: that takes the room first.
     pub(crate) fn has_room(&self, wake: kernel::ffi::c_int) -> bool {
-        self.only_first().is_none_or(|first| first.has_room(wake))
+        let is_taken = wake != 0 && self.has_unsent();
+        self.only_first()
+            .is_none_or(|first| !is_taken && first.has_room(wake))
     }
 
     /// The TCP state of the subflow has changed, or an error has hit it.
