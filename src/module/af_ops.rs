@@ -290,7 +290,7 @@ unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::s
     // SAFETY: The original function with the arguments that it was meant to get.
     let answer = || unsafe { function(sk, skb) };
     if join_listener::is_ours(listener) {
-        return join::while_answering(listener.net(), packet, listener.family(), answer);
+        return join::while_answering(listener, packet, answer);
     }
     handshake::while_answering(listener, packet, answer)
 }

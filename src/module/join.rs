@@ -123,14 +123,15 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
         connection.msk().put();
         return Fate::Drop;
     }
+    count(net, Counter::MPJoinSynRx);
+    if syn.backup {
+        count(net, Counter::MPJoinSynBackupRx);
+    }
     let verdict = admit(connection, syn, &header, whole, family);
+    let is_marked = connection.msk().mark() != 0;
     connection.msk().put();
-    let refusal = match (verdict, join_listener::of(net, family)) {
+    let refusal = match (verdict, join_listener::of(net, family, is_marked)) {
         (JoinVerdict::Accept { .. }, Some(listener)) => {
-            count(net, Counter::MPJoinSynRx);
-            if syn.backup {
-                count(net, Counter::MPJoinSynBackupRx);
-            }
             whole.steer(listener);
             return Fate::Pass;
         }
@@ -190,9 +191,8 @@ fn describe(id: AddressId, backup: bool, header: &Header, packet: Skb, family: u
 ///
 /// Softirq.
 pub(crate) fn while_answering(
-    net: *mut bindings::net,
+    listener: Sock,
     mut packet: Skb,
-    family: u32,
     answer: impl FnOnce() -> i32,
 ) -> i32 {
     let whole = packet;
@@ -202,10 +202,11 @@ pub(crate) fn while_answering(
     let Some(syn) = mp_join(options).as_ref().and_then(JoinSyn::new) else {
         return 0;
     };
-    let Some(connection) = token_table::find(net, syn.token) else {
+    let Some(connection) = token_table::find(listener.net(), syn.token) else {
         return 0;
     };
-    let verdict = admit(connection, syn, &header, whole, family);
+    let verdict = admit(connection, syn, &header, whole, listener.family());
+    let mark = connection.msk().mark();
     connection.msk().put();
     let JoinVerdict::Accept { id, backup } = verdict else {
         return 0;
@@ -219,7 +220,9 @@ pub(crate) fn while_answering(
         peer_backup: syn.backup,
         local_backup: backup,
     };
-    request::with_pending(Pending::Join(join), answer)
+    join_listener::with_mark(listener, mark, || {
+        request::with_pending(Pending::Join(join), answer)
+    })
 }
 
 /// 32 random bits.

@@ -6,6 +6,9 @@
 //! It is there while the namespace has subflows. No packet finds it by itself; SYNs with a token of
 //! ours are steered to it, whichever address and port they were sent to. What it has accepted already
 //! belongs to a connection, so its queue is only emptied.
+//!
+//! A SYN-ACK has the mark of its listener (SO_MARK). Connections that have a mark share a second listener,
+//! which has theirs while it answers for them, one at a time.
 
 use crate::af_ops;
 use crate::bindings;
@@ -22,23 +25,23 @@ use core::sync::atomic::{
     Ordering, //
 };
 
-/// The listeners of one namespace, for IPv4 and IPv6; NULL while there is none.
-pub(crate) struct Listeners([AtomicPtr<bindings::socket>; 2]);
+/// The listeners of one namespace, for IPv4 and IPv6, without and with a mark; NULL while there is none.
+pub(crate) struct Listeners([AtomicPtr<bindings::socket>; 4]);
 
 /// The place of a family's listener.
-fn index(family: u32) -> usize {
-    usize::from(family == bindings::AF_INET6)
+fn index(family: u32, is_marked: bool) -> usize {
+    usize::from(family == bindings::AF_INET6) | usize::from(is_marked) << 1
 }
 
-/// The listener of `net` for a family.
+/// The listener of `net` for a family, and for connections with a mark or without.
 ///
 /// # Context
 ///
 /// Softirq, inside an RCU read-side section, which the end of the namespace waits for.
-pub(crate) fn of(net: *const bindings::net, family: u32) -> Option<Sock> {
+pub(crate) fn of(net: *const bindings::net, family: u32, is_marked: bool) -> Option<Sock> {
     let socket = net::listeners(net)
         .0
-        .get(index(family))?
+        .get(index(family, is_marked))?
         .load(Ordering::Acquire);
     if socket.is_null() {
         return None;
@@ -49,7 +52,24 @@ pub(crate) fn of(net: *const bindings::net, family: u32) -> Option<Sock> {
 
 /// Whether `sk` is a listener of ours.
 pub(crate) fn is_ours(sk: Sock) -> bool {
-    of(sk.net(), sk.family()) == Some(sk)
+    let is = |is_marked| of(sk.net(), sk.family(), is_marked) == Some(sk);
+    is(false) || is(true)
+}
+
+/// Lets `listener` answer with a mark, if it is one for connections that have one.
+///
+/// # Locking
+///
+/// Takes the spinlock of a listener for connections with a mark, which TCP does not take to answer.
+pub(crate) fn with_mark<R>(listener: Sock, mark: u32, answer: impl FnOnce() -> R) -> R {
+    if of(listener.net(), listener.family(), true) != Some(listener) {
+        return answer();
+    }
+    listener.data_lock();
+    listener.set_mark(mark);
+    let result = answer();
+    listener.data_unlock();
+    result
 }
 
 impl Listeners {
@@ -59,8 +79,10 @@ impl Listeners {
     ///
     /// Process; may sleep.
     pub(crate) fn make(&self, net: *mut bindings::net) {
-        for family in [bindings::AF_INET, bindings::AF_INET6] {
-            let Some(place) = self.0.get(index(family)) else {
+        let families = [bindings::AF_INET, bindings::AF_INET6];
+        let all = [false, true].map(|is_marked| families.map(|family| (family, is_marked)));
+        for (family, is_marked) in all.into_iter().flatten() {
+            let Some(place) = self.0.get(index(family, is_marked)) else {
                 continue;
             };
             if !place.load(Ordering::Relaxed).is_null() {

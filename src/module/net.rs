@@ -270,10 +270,15 @@ unsafe extern "C" fn serve(work: *mut bindings::work_struct) {
         let net = work
             .byte_sub(core::mem::offset_of!(Net, work))
             .cast::<Net>();
+        if (*net).incoming.users.load(Ordering::Acquire) != 0
+            || (*net).outgoing.users.load(Ordering::Acquire) != 0
+        {
+            // Before there are connections, because the first join may follow at once.
+            (*net).listeners.make((*net).net);
+        }
         (*net).incoming.serve(&INCOMING, (*net).net);
         if (*net).incoming.registered.load(Ordering::Relaxed) {
             // Joins need both hooks from now on: SYN-ACKs and resets are theirs too.
-            (*net).listeners.make((*net).net);
             if !(*net).joins.swap(true, Ordering::Relaxed) {
                 (*net).outgoing.users.fetch_add(1, Ordering::AcqRel);
             }

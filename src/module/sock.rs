@@ -134,6 +134,17 @@ impl Sock {
         read!((*self.as_ptr()).__sk_common.skc_net.net)
     }
 
+    /// The mark of its packets (SO_MARK).
+    #[inline]
+    pub(crate) fn mark(self) -> u32 {
+        read!((*self.as_ptr()).sk_mark)
+    }
+
+    /// Changes the mark of its packets.
+    pub(crate) fn set_mark(self, mark: u32) {
+        write!((*self.as_ptr()).sk_mark, mark);
+    }
+
     /// Takes a reference.
     #[inline]
     pub(crate) fn hold(self) {
