@@ -71,6 +71,19 @@ shell_scripts() {
 		-exec shellcheck --color=never {} +'
 }
 
+# stack_frames: what a function takes of a kernel stack, which has 16 KiB for all that call each other.
+stack_frames() {
+	# shellcheck disable=SC2016 # gawk expands this
+	in_root sh -euc '
+		objdump -d --no-show-raw-insn /cache/build-check/src/module/main.o /cache/build-check/src/proto/lib.o |
+			gawk -v most=2560 "
+				/^[0-9a-f]+ </ { name = \$2 }
+				match(\$0, /sub +\\\$(0x[0-9a-f]+),%rsp/, part) && strtonum(part[1]) > most {
+					print name, strtonum(part[1]) \" bytes of stack: at most \" most \" are allowed\"; bad = 1
+				}
+				END { exit bad }"'
+}
+
 netlink() { scripts/netlink.sh check; }
 
 # lengths: the limits of docs/style.md for code that people read; the soft one only reports.
@@ -141,6 +154,7 @@ check 'shellcheck: shell scripts' shell_scripts
 check 'clippy: protocol crate and host tests' clippy_proto
 check 'clippy: module, as the kernel builds it' clippy_module
 check 'panics: none left in the protocol crate' panics
+check 'stack: no function takes much of it' stack_frames
 check 'tests: protocol crate on the host' host_tests
 [ $((passed + failed)) != 0 ] || die "no check's name contains: $words"
 echo "$passed passed, $failed failed"

@@ -27,7 +27,8 @@ use mptcp_proto::path_manager::{
     Endpoint,
     EndpointFlags,
     EndpointList,
-    ENDPOINTS, //
+    ENDPOINTS,
+    ENDPOINT_IDS, //
 };
 
 /// The most that a limit can be.
@@ -45,12 +46,44 @@ pub(crate) const NONE: Endpoint = Endpoint {
     serial: 0,
 };
 
+/// Places for the endpoints of a namespace: 10 KiB, which no stack has room for.
+pub(crate) struct Places(KVec<Option<Endpoint>>);
+
+impl AsRef<[Option<Endpoint>]> for Places {
+    fn as_ref(&self) -> &[Option<Endpoint>] {
+        &self.0
+    }
+}
+
+impl AsMut<[Option<Endpoint>]> for Places {
+    fn as_mut(&mut self) -> &mut [Option<Endpoint>] {
+        &mut self.0
+    }
+}
+
+/// The endpoints of a namespace.
+pub(crate) type List = EndpointList<Places>;
+
+/// Makes an empty list.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+///
+/// # Context
+///
+/// Process; may sleep.
+fn empty() -> Result<List> {
+    let places = KVec::from_elem(None, ENDPOINT_IDS, GFP_KERNEL)?;
+    Ok(List::new(Places(places)))
+}
+
 /// The endpoints and limits of one namespace.
 #[pin_data]
 pub(crate) struct Endpoints {
     /// The endpoints, made with the first one; taken with softirqs disabled.
     #[pin]
-    list: SpinLock<Option<KBox<EndpointList>>>,
+    list: SpinLock<Option<List>>,
     /// Subflows of a connection, the first one aside.
     subflows: AtomicU8,
     /// Announced addresses of the peer that a connection uses.
@@ -79,7 +112,7 @@ impl Endpoints {
     /// # Context
     ///
     /// Any but hard interrupts.
-    fn with_list<R>(&self, work: impl FnOnce(&mut Option<KBox<EndpointList>>) -> R) -> R {
+    fn with_list<R>(&self, work: impl FnOnce(&mut Option<List>) -> R) -> R {
         // SAFETY: Enabled again below.
         unsafe { bindings::mptcp_shim_local_bh_disable() };
         let result = work(&mut self.list.lock());
@@ -104,9 +137,9 @@ impl Endpoints {
 /// Any but hard interrupts; `look` runs under a spinlock.
 pub(crate) fn look<R>(
     net: *const bindings::net,
-    look: impl FnOnce(&EndpointList) -> Option<R>,
+    look: impl FnOnce(&List) -> Option<R>,
 ) -> Option<R> {
-    net::endpoints(net).with_list(|list| list.as_deref().and_then(look))
+    net::endpoints(net).with_list(|list| list.as_ref().and_then(look))
 }
 
 /// Changes the endpoints of `net` and tells its connections.
@@ -120,20 +153,9 @@ pub(crate) fn look<R>(
 /// Process; may sleep. `change` runs under a spinlock.
 pub(crate) fn change<R, E: From<Error>>(
     net: *mut bindings::net,
-    change: impl FnOnce(&mut EndpointList) -> core::result::Result<R, E>,
+    change: impl FnOnce(&mut List) -> core::result::Result<R, E>,
 ) -> core::result::Result<R, E> {
-    let endpoints = net::endpoints(net);
-    let spare = match endpoints.with_list(|list| list.is_none()) {
-        true => Some(KBox::new(EndpointList::new(), GFP_KERNEL).map_err(Error::from)?),
-        false => None,
-    };
-    let result = endpoints.with_list(|list| {
-        let list = match list {
-            Some(list) => list,
-            none => none.insert(spare.ok_or(ENOMEM)?),
-        };
-        change(list)
-    })?;
+    let result = with_made_list(net, change)??;
     config::tell_connections(net);
     Ok(result)
 }
@@ -157,7 +179,7 @@ pub(crate) fn remove_all(net: *mut bindings::net) {
 ///
 /// # Context
 ///
-/// Any but hard interrupts.
+/// Process; may sleep.
 pub(crate) fn add_implicit(net: *const bindings::net, addr: Address, id: AddressId) {
     let endpoint = Endpoint {
         id,
@@ -165,15 +187,30 @@ pub(crate) fn add_implicit(net: *const bindings::net, addr: Address, id: Address
         flags: EndpointFlags::IMPLICIT,
         ..NONE
     };
-    let spare = KBox::new(EndpointList::new(), GFP_ATOMIC).ok();
-    net::endpoints(net).with_list(|list| {
+    let _ = with_made_list(net, |list| list.add(endpoint));
+}
+
+/// Runs `work` on the list of `net`, which is made if there is none.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+///
+/// # Context
+///
+/// Process; may sleep. `work` runs under a spinlock.
+fn with_made_list<R>(net: *const bindings::net, work: impl FnOnce(&mut List) -> R) -> Result<R> {
+    let endpoints = net::endpoints(net);
+    let mut spare = None;
+    if endpoints.with_list(|list| list.is_none()) {
+        spare = Some(empty()?);
+    }
+    endpoints.with_list(|list| {
         if list.is_none() {
-            *list = spare;
+            core::mem::swap(list, &mut spare);
         }
-        if let Some(list) = list {
-            let _ = list.add(endpoint);
-        }
-    });
+        list.as_mut().map(work).ok_or(ENOMEM)
+    })
 }
 
 /// Copies the endpoints of `net` that matter to a connection; returns how many there are.

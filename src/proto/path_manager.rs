@@ -59,7 +59,8 @@ pub use endpoint::{
 };
 pub use endpoint_list::{
     EndpointList,
-    EndpointRefusal, //
+    EndpointRefusal,
+    ENDPOINT_IDS, //
 };
 pub use join::{
     Join,

@@ -14,7 +14,7 @@ use crate::ids::{
 };
 
 /// The most endpoints: one for each ID but 0.
-const ENDPOINTS: usize = u8::MAX as usize;
+pub const ENDPOINT_IDS: usize = u8::MAX as usize;
 
 /// Why an endpoint cannot be added or changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,29 +38,27 @@ pub enum EndpointRefusal {
     Unknown,
 }
 
-/// All endpoints of a host, each in the place of its ID. About 10 KiB.
+/// All endpoints of a host, each in the place of its ID, in storage of the caller's.
 #[derive(Debug)]
-pub struct EndpointList {
+pub struct EndpointList<S> {
     /// The endpoint with the ID 1 comes first.
-    places: [Option<Endpoint>; ENDPOINTS],
+    places: S,
     /// The highest ID given since the search began again at 1.
     last_id: u8,
     /// How many were ever added; wraps.
     serial: u32,
 }
 
-impl Default for EndpointList {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl EndpointList {
-    /// Makes an empty list.
+impl<S> EndpointList<S>
+where
+    S: AsRef<[Option<Endpoint>]> + AsMut<[Option<Endpoint>]>,
+{
+    /// Makes an empty list of `places` that are `None`, [`ENDPOINT_IDS`] of them. With less of them the
+    /// highest IDs cannot be had.
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(places: S) -> Self {
         Self {
-            places: [None; ENDPOINTS],
+            places,
             last_id: 1,
             serial: 0,
         }
@@ -68,14 +66,14 @@ impl EndpointList {
 
     /// Returns the endpoints in the order of their IDs.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
-        self.places.iter().flatten()
+        self.places.as_ref().iter().flatten()
     }
 
     /// Returns the endpoint with an ID.
     #[must_use]
     pub fn get(&self, id: AddressId) -> Option<&Endpoint> {
         let place = usize::from(id.get()).checked_sub(1)?;
-        self.places.get(place)?.as_ref()
+        self.places.as_ref().get(place)?.as_ref()
     }
 
     /// Returns the endpoint with an address; one that has a port only if that is `port`.
@@ -168,7 +166,7 @@ impl EndpointList {
     /// Returns the place of an ID but 0.
     fn place(&mut self, id: AddressId) -> Option<&mut Option<Endpoint>> {
         let place = usize::from(id.get()).checked_sub(1)?;
-        self.places.get_mut(place)
+        self.places.as_mut().get_mut(place)
     }
 
     /// Removes the endpoint with an ID and returns it.
@@ -183,7 +181,7 @@ impl EndpointList {
 
     /// Removes all.
     pub fn clear(&mut self) {
-        self.places = [None; ENDPOINTS];
+        self.places.as_mut().fill(None);
         self.last_id = 1;
     }
 
@@ -234,9 +232,14 @@ mod tests {
         }
     }
 
+    /// An empty list.
+    fn empty() -> EndpointList<[Option<Endpoint>; ENDPOINT_IDS]> {
+        EndpointList::new([None; ENDPOINT_IDS])
+    }
+
     /// Adds endpoints, each at another address, and returns the IDs they get; 0 asks for any.
     fn ids(wanted: &[u8]) -> Vec<u8> {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         let mut last = 0;
         let add = |id: &u8| {
             last += 1;
@@ -260,7 +263,7 @@ mod tests {
 
     #[test]
     fn id_in_use_refused_until_removed() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         assert_eq!(
             list.add(endpoint(1, 7, EndpointFlags::NONE)),
             Ok(AddressId::new(7))
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn list_full_refuses_and_begins_afresh_when_cleared() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         for last in 1..=u8::MAX {
             assert_eq!(
                 list.add(endpoint(last, 0, EndpointFlags::NONE)),
@@ -293,7 +296,7 @@ mod tests {
 
     #[test]
     fn address_known_refused_but_for_an_implicit_endpoint() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         let implicit = endpoint(1, 0, EndpointFlags::IMPLICIT);
         assert_eq!(list.add(implicit), Ok(AddressId::new(1)));
         let with_id = endpoint(1, 9, EndpointFlags::SUBFLOW);
@@ -305,7 +308,7 @@ mod tests {
 
     #[test]
     fn port_told_apart_only_where_one_is_announced() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         let on = |port| Endpoint {
             port: Some(port),
             ..endpoint(1, 0, EndpointFlags::SIGNAL)
@@ -326,7 +329,7 @@ mod tests {
 
     #[test]
     fn snapshot_has_those_in_use_first_as_they_were_added() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         let _ = list.add(endpoint(1, 9, EndpointFlags::NONE));
         let _ = list.add(endpoint(2, 8, EndpointFlags::SUBFLOW));
         let _ = list.add(endpoint(3, 1, EndpointFlags::SIGNAL));
@@ -343,7 +346,7 @@ mod tests {
 
     #[test]
     fn flags_changed_keep_the_others() {
-        let mut list = EndpointList::new();
+        let mut list = empty();
         let both = EndpointFlags::BACKUP.with(EndpointFlags::FULL_MESH);
         let announced = EndpointFlags::SIGNAL.with(EndpointFlags::FULL_MESH);
         assert_eq!(
