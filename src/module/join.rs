@@ -287,11 +287,11 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
     let mut server = server(connection, &join);
     let option = mp_join(options);
     let outcome = server.on_third_ack(option.as_ref(), &KernelSha256);
-    connection.count(match (&option, &outcome) {
+    let mut counter = match (&option, &outcome) {
         (None, _) => Counter::MPJoinAckNoMPJoin,
         (Some(_), JoinOutcome::Reset(_)) => Counter::MPJoinAckHMacFailure,
         (Some(_), _) => Counter::MPJoinAckRx,
-    });
+    };
     let refusal = match outcome {
         JoinOutcome::Established => {
             let described = describe(
@@ -301,7 +301,11 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
                 whole,
                 family,
             );
-            accept(connection, child, &join, &described, local_isn).err()
+            let refusal = accept(connection, child, &join, &described, local_isn).err();
+            if refusal.is_some() {
+                counter = Counter::MPJoinRejected;
+            }
+            refusal
         }
         JoinOutcome::Repeated => None,
         JoinOutcome::Reset(reason) => Some(MpTcprst {
@@ -309,6 +313,7 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
             reason,
         }),
     };
+    connection.count(counter);
     connection.msk().put();
     if let Some(refusal) = refusal {
         refuse(whole, family, refusal);

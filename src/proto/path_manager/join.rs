@@ -103,8 +103,12 @@ impl Paths {
     /// Decides how to answer a SYN with MP_JOIN and the token of this connection.
     ///
     /// RFC 8684, Section 3.2.
+    ///
+    /// With endpoints a join for which there is no room is refused only by its third ACK, as the
+    /// kernel's own MPTCP does.
     pub fn accept_join(&mut self, join: &Join, now: Timestamp) -> JoinVerdict {
-        match self.admit(join, now) {
+        let has_room = self.uses_endpoints() || self.has_room(now);
+        match self.admit(join, has_room) {
             Ok((_, id, backup)) => JoinVerdict::Accept { id, backup },
             Err(refusal) => JoinVerdict::Refuse(refusal),
         }
@@ -116,7 +120,8 @@ impl Paths {
     ///
     /// The join is refused after all, for example because another was faster.
     pub fn on_joined(&mut self, join: &Join, now: Timestamp) -> Result<SubflowId, Refusal> {
-        let (local, _, local_backup) = self.admit(join, now)?;
+        let has_room = self.has_room(now);
+        let (local, _, local_backup) = self.admit(join, has_room)?;
         let peer = self.observe_peer(join.id, canonical(join.peer));
         let subflow = Subflow {
             generation: 0,
@@ -141,7 +146,7 @@ impl Paths {
     /// # Errors
     ///
     /// As the variants of [`Refusal`] say.
-    fn admit(&mut self, join: &Join, now: Timestamp) -> Result<(u8, AddressId, bool), Refusal> {
+    fn admit(&mut self, join: &Join, has_room: bool) -> Result<(u8, AddressId, bool), Refusal> {
         if self.is_over {
             return Err(Refusal::Over);
         }
@@ -156,7 +161,7 @@ impl Paths {
             Joins::NotToInitial if known != Some(0) || join.local_port != self.local_port => {}
             Joins::NotToInitial | Joins::Refused => return Err(Refusal::Prohibited),
         }
-        if !self.has_room(now) {
+        if !has_room {
             return Err(Refusal::TooManySubflows);
         }
         let index = match known {
