@@ -58,10 +58,11 @@ clippy_module() {
 }
 
 # What clippy has built is the newest; what the last build left serves where it does not build.
-panics() {
-	[ -s "$cache/build-check/src/module/main.o" ] || set -- "$cache/build-stock"
-	scripts/check-no-panic.sh "${1:-$cache/build-check}"
+built() {
+	if [ -s "$cache/build-check/src/module/main.o" ]; then echo build-check; else echo build-stock; fi
 }
+
+panics() { scripts/check-no-panic.sh "$cache/$(built)"; }
 
 host_tests() { cargo_in_root test --locked --quiet; }
 
@@ -75,13 +76,15 @@ shell_scripts() {
 stack_frames() {
 	# shellcheck disable=SC2016 # gawk expands this
 	in_root sh -euc '
-		objdump -d --no-show-raw-insn /cache/build-check/src/module/main.o /cache/build-check/src/proto/lib.o |
-			gawk -v most=2560 "
-				/^[0-9a-f]+ </ { name = \$2 }
-				match(\$0, /sub +\\\$(0x[0-9a-f]+),%rsp/, part) && strtonum(part[1]) > most {
-					print name, strtonum(part[1]) \" bytes of stack: at most \" most \" are allowed\"; bad = 1
-				}
-				END { exit bad }"'
+		# By way of a file: a pipe would lose the status of objdump.
+		objdump -d --no-show-raw-insn "/cache/$1/src/module/main.o" "/cache/$1/src/proto/lib.o" >/tmp/code
+		gawk -v most=2560 "
+			/^[0-9a-f]+ </ { name = \$2 }
+			match(\$0, /sub +\\\$(0x[0-9a-f]+),%rsp/, part) && strtonum(part[1]) > most {
+				print name, strtonum(part[1]) \" bytes of stack: at most \" most \" are allowed\"; bad = 1
+			}
+			END { exit bad }" /tmp/code
+	' stack_frames "$(built)"
 }
 
 netlink() { scripts/netlink.sh check; }

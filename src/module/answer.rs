@@ -59,7 +59,7 @@ pub(crate) fn on_read(connection: &Connection, msk: Sock) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
     let window = connection.advertised();
-    let step = connection.window_step(msk.mss());
+    let step = connection.window_step(msk.mss(), free);
     if connection.data_acked() != rcv_nxt || window.deserves_update(rcv_nxt, free, step) {
         answer(connection);
     }

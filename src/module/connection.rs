@@ -557,9 +557,12 @@ impl Connection {
     }
 
     /// The least by which the window grows: a segment, or a quarter of the receive buffer where that is
-    /// less.
+    /// less. `free` is what the buffer can still take: usually that shows that a segment is less.
     #[inline]
-    pub(crate) fn window_step(&self, mss: u32) -> u32 {
+    pub(crate) fn window_step(&self, mss: u32, free: u32) -> u32 {
+        if mss <= free / 4 {
+            return mss;
+        }
         let whole = self.msk.win_from_space(self.msk.rcvbuf());
         mss.min(u32::try_from(whole).unwrap_or(0) / 4)
     }

@@ -241,18 +241,14 @@ pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::reque
 /// # Safety
 ///
 /// `request` is live.
-unsafe fn terms(
-    request: *mut bindings::request_sock,
-    net: *const bindings::net,
-    cookie: bool,
-) -> Option<(Terms, u32)> {
+unsafe fn terms(request: *mut bindings::request_sock, cookie: bool) -> Option<(Terms, u32)> {
     if !cookie {
         // SAFETY: By this function's contract.
         return unsafe { request::terms(request) };
     }
-    let checksum = matches!(policy(net::config(net)).checksums, Checksums::Required);
+    // As in every answer: checksums are refused.
     let terms = Terms {
-        checksum,
+        checksum: false,
         no_joins: false,
     };
     // SAFETY: By this function's contract; a TCP request, as TCP calls with it.
@@ -275,7 +271,7 @@ pub(crate) unsafe fn on_third_ack(
     cookie: bool,
 ) {
     // SAFETY: By this function's contract.
-    let Some((terms, local_isn)) = (unsafe { terms(request, child.net(), cookie) }) else {
+    let Some((terms, local_isn)) = (unsafe { terms(request, cookie) }) else {
         return;
     };
     let addresses = packet.addresses();

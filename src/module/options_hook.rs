@@ -421,7 +421,7 @@ fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) 
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
     let mut window = connection.advertised();
-    let step = connection.window_step(ssk.mss());
+    let step = connection.window_step(ssk.mss(), free);
     let field = window.advertise(rcv_nxt, free, step, ssk.rcv_wscale());
     if acks {
         connection.set_edge(window.edge());

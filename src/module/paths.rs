@@ -15,6 +15,7 @@ use crate::address_table::{
 use crate::addresses;
 use crate::bindings;
 use crate::choice;
+use crate::config::Settings;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::endpoints;
@@ -154,12 +155,13 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     if !connection.is_joinable() || connection.msk().state() == bindings::TCP_CLOSE {
         return;
     }
-    tell_addresses(owned);
+    let settings = choice::settings(connection.msk());
+    tell_addresses(owned, &settings);
     send_echoes(owned);
     repeat_third_acks(connection);
     // CAST: Microseconds.
     let rto = Duration::from_micros(u64::from(connection.subflows().rto_us()));
-    if choice::settings(connection.msk()).path_manager == Kind::Endpoint {
+    if settings.path_manager == Kind::Endpoint {
         list_implicit(owned);
     }
     for _ in 0..DECISIONS {
@@ -218,13 +220,9 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
 }
 
 /// Tells the path manager which addresses and settings the namespace has.
-fn tell_addresses(owned: &mut Owned<'_>) {
+fn tell_addresses(owned: &mut Owned<'_>, settings: &Settings) {
     let connection = owned.connection();
     let net = connection.msk().net();
-    let mut table = [Local::NONE; LOCALS];
-    let count = addresses::snapshot(net, &mut table);
-    let present = table.get(..count).unwrap_or_default();
-    let settings = choice::settings(connection.msk());
     if owned.scheduler().kind() != settings.scheduler {
         *owned.scheduler() = AnyScheduler::new(settings.scheduler);
     }
@@ -237,6 +235,9 @@ fn tell_addresses(owned: &mut Owned<'_>) {
         tell_endpoints(paths, net);
         return;
     }
+    let mut table = [Local::NONE; LOCALS];
+    let count = addresses::snapshot(net, &mut table);
+    let present = table.get(..count).unwrap_or_default();
     for (addr, index) in paths.locals().into_iter().flatten() {
         // What no interface has, such as the loopback address, is not in the table either.
         if index != 0 && !present.iter().any(|local| local.address == addr) {

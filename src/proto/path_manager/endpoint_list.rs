@@ -140,10 +140,7 @@ where
             None => self.next_id().ok_or(EndpointRefusal::Full)?,
         };
         let id = new.id.get();
-        self.last_id = match self.last_id {
-            u8::MAX => id,
-            last => last.max(id),
-        };
+        self.last_id = self.first_tried().max(id);
         self.serial = self.serial.wrapping_add(1);
         new.serial = self.serial;
         let place = self.place(new.id).ok_or(EndpointRefusal::Full)?;
@@ -151,14 +148,18 @@ where
         Ok(new.id)
     }
 
+    /// Returns the ID with which the search for a free one begins.
+    fn first_tried(&self) -> u8 {
+        match self.last_id {
+            u8::MAX => 1,
+            last => last,
+        }
+    }
+
     /// Returns a free ID: the next one, or the lowest when the end has been reached.
     fn next_id(&self) -> Option<AddressId> {
         let free = |id: &u8| self.get(AddressId::new(*id)).is_none();
-        let from = if self.last_id == u8::MAX {
-            1
-        } else {
-            self.last_id
-        };
+        let from = self.first_tried();
         let found = (from..=u8::MAX).find(free).or_else(|| (1..from).find(free));
         found.map(AddressId::new)
     }

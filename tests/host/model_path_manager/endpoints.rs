@@ -9,8 +9,7 @@ use std::collections::{
 
 use mptcp_proto::ids::{
     Address,
-    AddressId,
-    TruncatedHmac, //
+    AddressId, //
 };
 use mptcp_proto::options::{
     AddAddr,
@@ -23,17 +22,12 @@ use mptcp_proto::path_manager::{
     Ended,
     Endpoint,
     EndpointFlags,
-    Families,
-    Interface,
-    Join,
     JoinVerdict,
     Kind,
     Limits,
     Paths,
-    Policy,
     Refusal,
     Role,
-    Setup,
     SubflowId, //
 };
 use mptcp_proto::time::{
@@ -43,8 +37,11 @@ use mptcp_proto::time::{
 
 use super::host::{
     address,
+    announcement,
+    join,
     number,
     peer_id,
+    setup,
     COPIES,
     PORT,
     RTO, //
@@ -155,20 +152,6 @@ pub(super) struct EndpointHost {
 impl EndpointHost {
     /// Makes a host with the first subflow, limits of further ones and of accepted addresses.
     pub(super) fn new(limit: u8, accepted: u8, initial_joinable: bool, echoes: bool) -> Self {
-        let setup = Setup {
-            local: address(1, true),
-            local_port: 1_000,
-            interface: Interface {
-                index: 1,
-                is_running: true,
-                policy: Policy::On,
-            },
-            peer: address(1, false),
-            peer_port: PORT,
-            initial_joinable,
-            families: Families::Both,
-            connect_from: Timestamp::ORIGIN,
-        };
         let config = Config {
             kind: Kind::Endpoint,
             limits: Limits {
@@ -186,7 +169,7 @@ impl EndpointHost {
             may_close: false,
         };
         Self {
-            paths: Paths::new(config, &setup, Timestamp::ORIGIN),
+            paths: Paths::new(config, &setup(initial_joinable), Timestamp::ORIGIN),
             limit: usize::from(limit),
             accepted,
             initial_joinable,
@@ -323,12 +306,7 @@ impl EndpointHost {
     /// Lets the peer announce an address.
     fn on_add_addr(&mut self, peer: u8, has_port: bool) {
         let port = has_port.then_some(8_081);
-        let option = AddAddr {
-            id: peer_id(peer),
-            addr: address(peer, false),
-            port,
-            hmac: Some(TruncatedHmac::new(0)),
-        };
+        let option = announcement(peer, port);
         match self.paths.on_add_addr(&option, self.now) {
             AddAddrOutcome::Stored | AddAddrOutcome::Refreshed => {
                 let target = (peer, port.unwrap_or(PORT));
@@ -347,13 +325,7 @@ impl EndpointHost {
 
     /// Lets the peer join.
     fn on_join(&mut self, local: u8, peer: u8) {
-        let join = Join {
-            id: peer_id(peer),
-            backup: false,
-            local: address(local, true),
-            local_port: 1_000,
-            peer: address(peer, false),
-        };
+        let join = join(local, peer);
         let verdict = self.paths.accept_join(&join, self.now);
         match (verdict, self.paths.on_joined(&join, self.now)) {
             (JoinVerdict::Accept { id, backup }, Ok(subflow)) => {

@@ -2,17 +2,12 @@
 
 //! What happens to the host, told to the path manager and noted by the model.
 
-use mptcp_proto::ids::TruncatedHmac;
-use mptcp_proto::options::{
-    AddAddr,
-    RemoveAddr, //
-};
+use mptcp_proto::options::RemoveAddr;
 use mptcp_proto::path_manager::{
     AddAddrOutcome,
     Ended,
     Ignored,
     Interface,
-    Join,
     JoinVerdict,
     Policy, //
 };
@@ -23,6 +18,8 @@ use mptcp_proto::time::{
 
 use super::host::{
     address,
+    announcement,
+    join,
     peer_id,
     Host,
     Subflow,
@@ -138,12 +135,7 @@ impl Host {
     /// Lets the peer announce an address.
     fn on_add_addr(&mut self, peer: u8, has_port: bool) {
         let port = has_port.then_some(8_080);
-        let option = AddAddr {
-            id: peer_id(peer),
-            addr: address(peer, false),
-            port,
-            hmac: Some(TruncatedHmac::new(0)),
-        };
+        let option = announcement(peer, port);
         let target = (peer, port.unwrap_or(PORT));
         let outcome = self.paths.on_add_addr(&option, self.now);
         match outcome {
@@ -161,13 +153,7 @@ impl Host {
 
     /// Lets the peer join.
     fn on_join(&mut self, local: u8, peer: u8) {
-        let join = Join {
-            id: peer_id(peer),
-            backup: false,
-            local: address(local, true),
-            local_port: 1_000,
-            peer: address(peer, false),
-        };
+        let join = join(local, peer);
         // Packets come only to addresses that exist.
         if !self.locals.contains_key(&local) {
             return;

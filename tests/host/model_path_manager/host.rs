@@ -9,7 +9,8 @@ use std::collections::{
 
 use mptcp_proto::ids::{
     Address,
-    AddressId, //
+    AddressId,
+    TruncatedHmac, //
 };
 use mptcp_proto::options::AddAddr;
 use mptcp_proto::path_manager::{
@@ -18,6 +19,7 @@ use mptcp_proto::path_manager::{
     Decision,
     Families,
     Interface,
+    Join,
     Kind,
     Paths,
     Policy,
@@ -109,23 +111,48 @@ pub(super) fn peer_id(number: u8) -> AddressId {
     AddressId::new(if number == 1 { 0 } else { number })
 }
 
+/// Returns how a connection between the first addresses begins.
+pub(super) fn setup(initial_joinable: bool) -> Setup {
+    Setup {
+        local: address(1, true),
+        local_port: 1_000,
+        interface: Interface {
+            index: 1,
+            is_running: true,
+            policy: Policy::On,
+        },
+        peer: address(1, false),
+        peer_port: PORT,
+        initial_joinable,
+        families: Families::Both,
+        connect_from: Timestamp::ORIGIN,
+    }
+}
+
+/// Returns an announcement of the peer.
+pub(super) fn announcement(peer: u8, port: Option<u16>) -> AddAddr {
+    AddAddr {
+        id: peer_id(peer),
+        addr: address(peer, false),
+        port,
+        hmac: Some(TruncatedHmac::new(0)),
+    }
+}
+
+/// Returns a join of the peer, to the port of the first subflow.
+pub(super) fn join(local: u8, peer: u8) -> Join {
+    Join {
+        id: peer_id(peer),
+        backup: false,
+        local: address(local, true),
+        local_port: 1_000,
+        peer: address(peer, false),
+    }
+}
+
 impl Host {
     /// Makes a host with the first subflow.
     pub(super) fn new(config: Config, initial_joinable: bool, echoes: bool) -> Self {
-        let setup = Setup {
-            local: address(1, true),
-            local_port: 1_000,
-            interface: Interface {
-                index: 1,
-                is_running: true,
-                policy: Policy::On,
-            },
-            peer: address(1, false),
-            peer_port: PORT,
-            initial_joinable,
-            families: Families::Both,
-            connect_from: Timestamp::ORIGIN,
-        };
         let first = Subflow {
             local: 1,
             peer: 1,
@@ -135,7 +162,7 @@ impl Host {
             is_suspect: false,
         };
         Self {
-            paths: Paths::new(config, &setup, Timestamp::ORIGIN),
+            paths: Paths::new(config, &setup(initial_joinable), Timestamp::ORIGIN),
             config,
             initial_joinable,
             now: Timestamp::ORIGIN,
