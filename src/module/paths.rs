@@ -142,7 +142,7 @@ fn ends(ssk: Sock) -> ((Address, u16), (Address, u16)) {
 pub(crate) fn has_work(connection: &Connection) -> bool {
     let net = connection.msk().net();
     match choice::settings(connection.msk()).path_manager {
-        Kind::None => false,
+        Kind::None | Kind::Userspace => false,
         Kind::NDiffPorts => connection.is_client(),
         Kind::FullMesh => addresses::count(net) > 1,
         Kind::Endpoint => endpoints::look(net, |_| Some(())).is_some(),

@@ -12,30 +12,33 @@
 //!   on_local_removed on_remove_addr on_subflow_ended  accept_join    --> Connect, CloseSubflow,
 //!   on_interface    on_mp_prio      on_heard          on_joined          Announce, Withdraw, Probe,
 //!   set_endpoints         |         on_local_chosen       |              SetPriority, ArmTimer
+//!   announce_entry, withdraw_entry, create_subflow, destroy_subflow, set_backup
 //!          |             |                |               |
 //!          +-------------+--> Paths <-----+---------------+
 //! ```
 //!
 //! Which subflows there are to be is for a manager to say, chosen by name ([`Kind`]); the rest is
-//! common to all managers. Storage is fixed: 8 local addresses, or the first one and 8 endpoints, 8
-//! addresses of the peer, 16 subflows.
+//! common to all managers. Storage is fixed: 8 local addresses, or the first one and 8 endpoints or
+//! entries, 8 addresses of the peer, 16 subflows.
 //!
 //! The signals themselves are sent, and the codes in them checked, by the caller. Which subflow
 //! carries which data is not decided here.
 //!
 //! RFC 8684, Sections 3.2, 3.3.8, 3.4, 3.6 and 3.9.
 //!
-//! C counterpart: `net/mptcp/pm.c`, `net/mptcp/pm_kernel.c`.
+//! C counterpart: `net/mptcp/pm.c`, `net/mptcp/pm_kernel.c`, `net/mptcp/pm_userspace.c`.
 
 mod accept;
 mod address;
 mod allowance;
 mod attempts;
 mod backoff;
+mod commanded;
 mod connect;
 mod decide;
 mod endpoint;
 mod endpoint_list;
+mod entries;
 mod full_mesh;
 mod join;
 mod kind;
@@ -48,6 +51,8 @@ mod subflow;
 mod table;
 mod tick;
 
+pub use address::canonical;
+pub use commanded::CommandRefusal;
 pub use connect::{
     LocalEnd,
     PeerEnd, //
@@ -94,7 +99,6 @@ use crate::time::{
     Duration,
     Timestamp, //
 };
-use address::canonical;
 use allowance::Allowance;
 use attempts::Attempts;
 use backoff::Backoff;
@@ -163,7 +167,7 @@ pub enum Joins {
     Refused,
 }
 
-/// How much of everything there may be at most.
+/// How much of everything there may be at most; `userspace` has no limits but the storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Subflows, the first one included; beyond [`SUBFLOWS`], that many.
@@ -194,9 +198,10 @@ pub struct Config {
     pub ports: u8,
     /// How much there may be.
     pub limits: Limits,
-    /// Whether the local host sets up subflows; with endpoints it does.
+    /// Whether the local host sets up subflows; with endpoints it does, with `userspace` when told.
     pub connects: bool,
-    /// Whether the local host announces its addresses; with endpoints it does.
+    /// Whether the local host announces its addresses; with endpoints it does, with `userspace` when
+    /// told.
     pub announces: bool,
     /// Which joins it accepts.
     pub joins: Joins,
@@ -234,7 +239,7 @@ impl Config {
 
 /// Which families of addresses the subflows of a connection can have.
 ///
-/// Only endpoints ask for it.
+/// Only the managers `endpoint` and `userspace` ask for it.
 ///
 /// C counterpart: `net/mptcp/pm.c` (`mptcp_pm_addr_families_match`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -272,7 +277,7 @@ pub struct Setup {
     pub peer_port: u16,
     /// The peer accepts more subflows there: it has not set the flag C.
     pub initial_joinable: bool,
-    /// Which families of addresses endpoints can use.
+    /// Which families of addresses endpoints and entries can use.
     pub families: Families,
     /// No subflow is set up before this time.
     ///
@@ -307,7 +312,7 @@ pub struct Paths {
     is_over: bool,
     /// The peer accepts more subflows at the address and port of the first.
     initial_joinable: bool,
-    /// Which families of addresses endpoints can use.
+    /// Which families of addresses endpoints and entries can use.
     families: Families,
     /// The local port of the first subflow.
     local_port: u16,
@@ -400,11 +405,17 @@ impl Paths {
     }
 
     /// Changes how paths are managed; subflows and announcements that exist stay.
-    #[inline]
+    ///
+    /// What the list of endpoints or a program has said of local addresses is forgotten with its
+    /// manager; what a program has commanded and was not done yet is done. With `userspace`, the local
+    /// addresses that the peer knows become entries.
     pub fn set_config(&mut self, config: Config) {
-        let used_endpoints = self.uses_endpoints();
+        let had_listings = self.has_listings();
+        let is_changed = self.config.kind != config.kind;
         self.config = config;
-        if used_endpoints && !self.uses_endpoints() {
+        if is_changed && self.is_commanded() {
+            self.adopt_locals();
+        } else if is_changed && had_listings {
             self.forget_listings();
         }
     }
@@ -432,14 +443,17 @@ impl Paths {
         u8::try_from(PEERS).unwrap_or(u8::MAX)
     }
 
-    /// Returns how many subflows there may be.
+    /// Returns how many subflows there may be; a program minds its own limits.
     fn subflow_limit(&self) -> usize {
+        if self.is_commanded() {
+            return SUBFLOWS;
+        }
         usize::from(self.config.limits.subflows).min(SUBFLOWS)
     }
 
-    /// Tells whether the local host sets up subflows.
+    /// Tells whether the local host sets up subflows of its own accord.
     fn connects(&self) -> bool {
-        self.config.connects || self.uses_endpoints()
+        (self.config.connects && !self.is_commanded()) || self.uses_endpoints()
     }
 
     /// Returns how many local addresses may be announced.

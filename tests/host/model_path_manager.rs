@@ -2,15 +2,23 @@
 
 //! Shows that the path manager does what a host would that looks at everything again each time.
 
+#[path = "model_path_manager/commanded.rs"]
+mod commanded;
 #[path = "model_path_manager/endpoints.rs"]
 mod endpoints;
 #[path = "model_path_manager/events.rs"]
 mod events;
 #[path = "model_path_manager/host.rs"]
 mod host;
+#[path = "model_path_manager/switches.rs"]
+mod switches;
 
 use std::collections::BTreeSet;
 
+use commanded::{
+    Command,
+    CommandedHost, //
+};
 use endpoints::{
     Change,
     EndpointHost, //
@@ -34,6 +42,7 @@ use mptcp_proto::path_manager::{
     Role, //
 };
 use proptest::prelude::*;
+use switches::SwitchingHost;
 
 /// Chooses a policy.
 fn policies() -> impl Strategy<Value = Policy> {
@@ -88,7 +97,7 @@ fn configs() -> impl Strategy<Value = Config> {
             announced,
         });
     let roles = prop::sample::select(vec![Role::Client, Role::Server]);
-    // Endpoints have a model of their own.
+    // Endpoints and commands have models of their own.
     let kinds = prop::sample::select(vec![Kind::FullMesh, Kind::NDiffPorts, Kind::None]);
     (roles, kinds, 1..=8u8, limits).prop_map(|(role, kind, ports, limits)| Config {
         kind,
@@ -130,7 +139,62 @@ fn changes() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// Chooses a command, or another event.
+fn commands() -> impl Strategy<Value = Command> {
+    let flag = any::<bool>;
+    prop_oneof![
+        3 => (0..7u8, 1..9u8, flag())
+            .prop_map(|(id, local, port)| Command::Announce(id, local, port)),
+        3 => (0..7u8).prop_map(Command::Withdraw),
+        6 => (0..7u8, 1..7u8, flag(), flag(), 1..7u8, flag()).prop_map(
+            |(id, local, port, backup, peer, other)| {
+                Command::Create(id, local, port, backup, peer, other)
+            }
+        ),
+        2 => any::<usize>().prop_map(Command::Destroy),
+        2 => (any::<usize>(), flag()).prop_map(|(pick, backup)| Command::SetBackup(pick, backup)),
+        1 => (1..7u8).prop_map(Command::AddAddr),
+        1 => (1..7u8).prop_map(Command::RemoveAddr),
+        3 => (1..9u8, flag(), 1..7u8)
+            .prop_map(|(local, port, peer)| Command::Join(local, port, peer)),
+        2 => (any::<usize>(), all_ends()).prop_map(|(pick, ended)| Command::End(pick, ended)),
+        3 => Just(Command::Establish),
+        1 => (0..20_000u64).prop_map(Command::Wait),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn commands_lead_to_nothing_but_what_they_say(
+        is_client: bool,
+        echoes: bool,
+        history in prop::collection::vec((commands(), any::<bool>()), 0..80),
+    ) {
+        let role = if is_client { Role::Client } else { Role::Server };
+        let mut host = CommandedHost::new(role, echoes);
+        for (command, is_looked_at) in history {
+            host.on_command(command, is_looked_at);
+        }
+        host.settle();
+    }
+
+    #[test]
+    fn managers_changed_come_to_an_end(
+        history in prop::collection::vec(
+            (commands(), any::<bool>(), prop::sample::select(&Kind::ALL[..]), 0..5u8),
+            0..80,
+        ),
+    ) {
+        let mut host = SwitchingHost::new();
+        for (command, is_looked_at, kind, when) in history {
+            if when == 0 {
+                host.switch(kind);
+            }
+            host.on_command(command, is_looked_at);
+        }
+        host.settle();
+    }
+
     #[test]
     fn endpoints_lead_to_nothing_but_what_they_say(
         subflows in 0..=8u8,

@@ -23,7 +23,9 @@ enum Scope {
 }
 
 /// Returns the address with an IPv4-mapped IPv6 address as the IPv4 address that it stands for.
-pub(super) const fn canonical(addr: Address) -> Address {
+#[inline]
+#[must_use]
+pub const fn canonical(addr: Address) -> Address {
     match addr {
         Address::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]) => {
             Address::V4([a, b, c, d])
@@ -84,7 +86,12 @@ pub(super) fn can_meet(local: Address, peer: Address) -> bool {
 ///
 /// A peer elsewhere has no business with the addresses of this host or of its links.
 pub(super) fn is_credible(announced: Address, initial: Address) -> bool {
-    is_unicast(announced) && (scope(announced) == Scope::Wide || scope(announced) == scope(initial))
+    is_unicast(announced) && is_in_reach(announced, initial)
+}
+
+/// Tells whether an announced address reaches as far as `initial`, whatever it is an address of.
+pub(super) fn is_in_reach(announced: Address, initial: Address) -> bool {
+    scope(announced) == Scope::Wide || scope(announced) == scope(initial)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::decide::Decision;
 use super::endpoint::Source;
 use super::kind::Candidate;
 use super::local::Local;
+use super::peer::Peer;
 use super::subflow::{
     Stage,
     Subflow, //
@@ -37,6 +38,8 @@ pub struct LocalEnd {
     pub id: Option<AddressId>,
     /// The address to send from; the unspecified one of the peer's family if the routing chooses.
     pub addr: Address,
+    /// The port to send from, host order; `None` if any.
+    pub port: Option<u16>,
     /// The interface to send on; zero if any.
     pub interface_index: u32,
 }
@@ -179,20 +182,24 @@ impl Paths {
     }
 
     /// Returns the local end of a subflow to `peer`, and whether it is a backup.
-    fn local_end(&mut self, index: u8, peer: Address) -> Option<(LocalEnd, bool)> {
+    pub(super) fn local_end(&mut self, index: u8, peer: Address) -> Option<(LocalEnd, bool)> {
         if index == Subflow::NO_LOCAL {
             let end = LocalEnd {
                 id: None,
                 addr: unspecified(peer),
+                port: None,
                 interface_index: 0,
             };
             return Some((end, false));
         }
         let id = self.name_local(index)?;
         let local = self.locals.get(index)?;
+        // The port of an endpoint is for joins of the peer.
+        let is_own = self.is_commanded();
         let end = LocalEnd {
             id: Some(id),
             addr: local.addr,
+            port: Some(local.port()).filter(|port| is_own && *port != 0),
             interface_index: local.interface_index,
         };
         Some((end, local.is_backup()))
@@ -229,20 +236,25 @@ impl Paths {
         Some(Decision::Connect {
             subflow,
             local,
-            peer: PeerEnd {
-                id: peer.id,
-                addr: peer.addr,
-                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.1
-                //# In other words, the
-                //# destination port of a SYN containing an MP_JOIN option SHOULD be the
-                //# same as the remote port of the first subflow in the connection.
-                port: if peer.port == 0 {
-                    self.peer_port
-                } else {
-                    peer.port
-                },
-            },
+            peer: self.peer_end(&peer),
             backup,
         })
+    }
+
+    /// Returns the peer's end of a subflow to one of its addresses.
+    pub(super) fn peer_end(&self, peer: &Peer) -> PeerEnd {
+        PeerEnd {
+            id: peer.id,
+            addr: peer.addr,
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.1
+            //# In other words, the
+            //# destination port of a SYN containing an MP_JOIN option SHOULD be the
+            //# same as the remote port of the first subflow in the connection.
+            port: if peer.port == 0 {
+                self.peer_port
+            } else {
+                peer.port
+            },
+        }
     }
 }

@@ -75,7 +75,8 @@ pub enum Decision {
         id: AddressId,
         /// The address.
         addr: Address,
-        /// The port to announce with it, host order, which the code covers; only endpoints have one.
+        /// The port to announce with it, host order, which the code covers; only endpoints and
+        /// entries have one.
         port: Option<u16>,
     },
     /// Set up a subflow; one of [`Paths::on_subflow_established`] and [`Paths::on_subflow_ended`]
@@ -106,11 +107,20 @@ impl Paths {
         if self.is_over {
             return None;
         }
-        self.close(now)
+        // The peer of an endpoint that is a backup from now on hears so on its subflows, although some of
+        // them may be set up anew.
+        let early = if self.uses_endpoints() {
+            self.prioritize()
+        } else {
+            None
+        };
+        early
+            .or_else(|| self.close(now))
             .or_else(|| self.withdraw(now, rto))
             .or_else(|| self.prioritize())
             .or_else(|| self.probe(now, rto))
             .or_else(|| self.announce(now, rto))
+            .or_else(|| self.connect_asked())
             .or_else(|| self.connect(now))
             .or_else(|| self.arm(now))
     }
@@ -153,11 +163,16 @@ impl Paths {
         }
         let unanswered = match subflow.stage {
             Stage::Probing => subflow.tick <= Tick::at(now),
-            Stage::Connecting => self
+            // What a program has commanded is looked at by the ID that it named.
+            Stage::Connecting if !self.is_commanded() => self
                 .peers
                 .get(subflow.peer)
                 .is_some_and(|peer| peer.standing == Standing::Withdrawn),
-            Stage::Established | Stage::ProbeDue => false,
+            Stage::Asked
+            | Stage::Connecting
+            | Stage::Established
+            | Stage::PriorityDue
+            | Stage::ProbeDue => false,
         };
         unanswered.then_some(CloseReason::PeerWithdrew)
     }
@@ -178,19 +193,21 @@ impl Paths {
     /// Closes a subflow that should not be there.
     ///
     /// Not the last ones: whatever is wrong with them may pass, and nothing is better yet. Of those,
-    /// as many stay as the limit allows; one with endpoints.
+    /// as many stay as the limit allows; one with endpoints and with `userspace`. The subflow that a
+    /// program wants closed is.
     fn close(&mut self, now: Timestamp) -> Option<Decision> {
         let is_replaced = self.subflows.iter().any(|(_, s)| self.is_lasting(s));
-        let too_many = if self.uses_endpoints() {
+        let too_many = if self.has_listings() {
             let mut working = self.subflows.iter().filter(|(_, s)| s.is_working());
             working.nth(1).is_some()
         } else {
             self.subflow_count() > self.subflow_limit().max(1)
         };
         let (slot, generation, reason) = self.subflows.iter().find_map(|(slot, subflow)| {
-            let expendable = is_replaced || too_many || subflow.stage == Stage::Connecting;
-            let reason = self.fault(subflow, now).filter(|_| expendable)?;
-            Some((slot, subflow.generation, reason))
+            let reason = self.fault(subflow, now)?;
+            let is_asked_for = reason == CloseReason::Commanded;
+            let expendable = is_replaced || too_many || is_asked_for || !subflow.has_connected();
+            expendable.then_some((slot, subflow.generation, reason))
         })?;
         self.remove_subflow(slot)?;
         Some(Decision::CloseSubflow {
@@ -219,7 +236,7 @@ impl Paths {
                 if !can_signal {
                     continue;
                 }
-                if !self.uses_endpoints() {
+                if !self.has_listings() {
                     self.withdrawals.push(id);
                 } else if !self.withdrawals.push_once(id) {
                     continue;
@@ -242,19 +259,24 @@ impl Paths {
         Some(Decision::Withdraw { ids })
     }
 
-    /// Tells the peer of a change of policy.
+    /// Tells the peer of a change of policy, or of what a program says of one subflow.
     ///
     /// RFC 8684, Section 3.3.8.
     fn prioritize(&mut self) -> Option<Decision> {
+        let is_commanded = self.is_commanded();
         let locals = &self.locals;
         self.subflows.iter_mut().find_map(|(slot, subflow)| {
-            let local = locals.get(subflow.local)?;
-            let backup = local.is_backup();
-            if !local.is_usable() || !subflow.is_working() || subflow.local_backup == backup {
-                return None;
+            if subflow.stage == Stage::PriorityDue {
+                subflow.stage = Stage::Established;
+            } else {
+                let local = locals.get(subflow.local).filter(|_| !is_commanded)?;
+                let is_told = subflow.local_backup == local.is_backup();
+                if !local.is_usable() || !subflow.is_working() || is_told {
+                    return None;
+                }
+                subflow.local_backup = local.is_backup();
             }
-            subflow.local_backup = backup;
-            let generation = subflow.generation;
+            let (generation, backup) = (subflow.generation, subflow.local_backup);
             let subflow = SubflowId { slot, generation };
             Some(Decision::SetPriority { subflow, backup })
         })
@@ -306,10 +328,12 @@ impl Paths {
                         continue;
                     }
                 }
+                Announcement::Asked if local.is_usable() => {}
                 Announcement::Unsent
                     if self.is_to_be_announced(index)
                         && self.announced() < self.announced_limit() => {}
                 Announcement::Unsent
+                | Announcement::Asked
                 | Announcement::Waiting { .. }
                 | Announcement::Echoed
                 | Announcement::GivenUp => continue,
@@ -346,7 +370,10 @@ impl Paths {
             .iter()
             .filter_map(|(_, local)| match local.announcement {
                 Announcement::Waiting { .. } => Some(local.due),
-                Announcement::Unsent | Announcement::Echoed | Announcement::GivenUp => None,
+                Announcement::Unsent
+                | Announcement::Asked
+                | Announcement::Echoed
+                | Announcement::GivenUp => None,
             });
         let withdrawals = self.withdrawals.due().into_iter();
         let signals = announcements.chain(withdrawals).filter(|_| can_signal);

@@ -104,11 +104,15 @@ impl Paths {
     ///
     /// RFC 8684, Section 3.2.
     ///
-    /// With endpoints a join for which there is no room is refused only by its third ACK, as the
-    /// kernel's own MPTCP does.
+    /// Where somebody says which paths there are, a join for which there is no room, or nobody who would
+    /// hear of it, is refused only by its third ACK, as the kernel's own MPTCP does.
     pub fn accept_join(&mut self, join: &Join, now: Timestamp) -> JoinVerdict {
-        let has_room = self.uses_endpoints() || self.has_room(now);
-        match self.admit(join, has_room) {
+        let may_join = if self.has_listings() {
+            Ok(())
+        } else {
+            self.may_join(now)
+        };
+        match self.admit(join, may_join) {
             Ok((_, id, backup)) => JoinVerdict::Accept { id, backup },
             Err(refusal) => JoinVerdict::Refuse(refusal),
         }
@@ -120,8 +124,8 @@ impl Paths {
     ///
     /// The join is refused after all, for example because another was faster.
     pub fn on_joined(&mut self, join: &Join, now: Timestamp) -> Result<SubflowId, Refusal> {
-        let has_room = self.has_room(now);
-        let (local, _, local_backup) = self.admit(join, has_room)?;
+        let may_join = self.may_join(now);
+        let (local, _, local_backup) = self.admit(join, may_join)?;
         let peer = self.observe_peer(join.id, canonical(join.peer));
         let subflow = Subflow {
             generation: 0,
@@ -138,6 +142,21 @@ impl Paths {
         self.add_subflow(subflow).ok_or(Refusal::TooManySubflows)
     }
 
+    /// Tells whether another subflow may join at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Prohibited`], [`Refusal::TooManySubflows`].
+    fn may_join(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.config.joins == Joins::Refused {
+            Err(Refusal::Prohibited)
+        } else if self.has_room(now) {
+            Ok(())
+        } else {
+            Err(Refusal::TooManySubflows)
+        }
+    }
+
     /// Returns slot, ID and backup policy of the local address of a join that may be accepted.
     ///
     /// A SYN may come to an address that nobody has told of, such as one that many hosts share; it
@@ -146,24 +165,25 @@ impl Paths {
     /// # Errors
     ///
     /// As the variants of [`Refusal`] say.
-    fn admit(&mut self, join: &Join, has_room: bool) -> Result<(u8, AddressId, bool), Refusal> {
+    fn admit(
+        &mut self,
+        join: &Join,
+        may_join: Result<(), Refusal>,
+    ) -> Result<(u8, AddressId, bool), Refusal> {
         if self.is_over {
             return Err(Refusal::Over);
         }
         let addr = canonical(join.local);
-        let known = if self.uses_endpoints() {
+        let known = if self.has_listings() {
             self.place_local(addr, join.local_port)
         } else {
             self.find_local(addr)
         };
-        match self.config.joins {
-            Joins::Accepted => {}
-            Joins::NotToInitial if known != Some(0) || join.local_port != self.local_port => {}
-            Joins::NotToInitial | Joins::Refused => return Err(Refusal::Prohibited),
+        let is_initial = known == Some(0) && join.local_port == self.local_port;
+        if is_initial && self.config.joins == Joins::NotToInitial {
+            return Err(Refusal::Prohibited);
         }
-        if !has_room {
-            return Err(Refusal::TooManySubflows);
-        }
+        may_join?;
         let index = match known {
             Some(index) => index,
             None => self

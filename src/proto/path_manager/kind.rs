@@ -40,7 +40,7 @@ pub(super) trait Strategy: Copy {
     fn announces(self) -> bool;
 }
 
-/// The manager `none`: waits for what the peer does.
+/// The managers `none` and `userspace`: wait for what the peer does, or a program commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Passive;
 
@@ -66,11 +66,19 @@ pub enum Kind {
     None,
     /// What the endpoints say that an administrator has configured.
     Endpoint,
+    /// What a program commands for this connection.
+    Userspace,
 }
 
 impl Kind {
     /// All managers, the default first.
-    pub const ALL: [Self; 4] = [Self::FullMesh, Self::NDiffPorts, Self::None, Self::Endpoint];
+    pub const ALL: [Self; 5] = [
+        Self::FullMesh,
+        Self::NDiffPorts,
+        Self::None,
+        Self::Endpoint,
+        Self::Userspace,
+    ];
 
     /// Returns the name by which people choose the manager.
     #[inline]
@@ -81,6 +89,7 @@ impl Kind {
             Self::NDiffPorts => "ndiffports",
             Self::None => "none",
             Self::Endpoint => "endpoint",
+            Self::Userspace => "userspace",
         }
     }
 
@@ -100,9 +109,16 @@ impl Kind {
         match self {
             Self::FullMesh => FullMesh.wanted(candidate),
             Self::NDiffPorts => NDiffPorts { subflows: ports }.wanted(candidate),
-            Self::None => Passive.wanted(candidate),
+            Self::None | Self::Userspace => Passive.wanted(candidate),
             Self::Endpoint => ByEndpoint { source }.wanted(candidate),
         }
+    }
+
+    /// Tells whether the peer can join only where an application listens, or where an endpoint says so.
+    #[inline]
+    #[must_use]
+    pub const fn needs_listener(self) -> bool {
+        matches!(self, Self::Endpoint | Self::Userspace)
     }
 
     /// Tells whether local addresses are announced.
@@ -110,7 +126,7 @@ impl Kind {
         match self {
             Self::FullMesh => FullMesh.announces(),
             Self::NDiffPorts => NDiffPorts { subflows: 0 }.announces(),
-            Self::None => Passive.announces(),
+            Self::None | Self::Userspace => Passive.announces(),
             Self::Endpoint => ByEndpoint {
                 source: Source::Routing,
             }

@@ -45,7 +45,7 @@ use crate::ids::{
     AddressId, //
 };
 
-/// What the list says of a local address.
+/// What the list, or a program, says of a local address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Listing {
     /// What the peer is to call the address.
@@ -54,8 +54,9 @@ pub(super) struct Listing {
     pub(super) port: u16,
     /// How it is used.
     pub(super) flags: EndpointFlags,
-    /// Tells it from an earlier one of the same ID, address and port.
-    serial: u32,
+    /// Tells it from an earlier one of the same ID, address and port; the entries of a program are in
+    /// its order.
+    pub(super) serial: u32,
     /// How many are before it in the list.
     pub(super) place: u8,
     /// The peer knows the address from the first subflow.
@@ -89,6 +90,11 @@ impl Paths {
     /// Tells whether endpoints say what is done.
     pub(super) fn uses_endpoints(&self) -> bool {
         self.config.kind == Kind::Endpoint
+    }
+
+    /// Tells whether the local addresses are those that somebody has named.
+    pub(super) fn has_listings(&self) -> bool {
+        self.uses_endpoints() || self.is_commanded()
     }
 
     /// Takes in which endpoints the namespace has, all of them, in the order of its list.
@@ -191,13 +197,17 @@ impl Paths {
         unlisted
     }
 
-    /// Takes in that no manager looks at the list any longer: no address is there twice.
+    /// Takes in that the manager changes: nothing is said of any address, and none is there twice.
     pub(super) fn forget_listings(&mut self) {
         for index in 0..self.local_slots() {
             let Some(mut local) = self.locals.get(index) else {
                 continue;
             };
             local.listing = None;
+            if index != Pair::INITIAL.local && local.id == Some(AddressId::INITIAL) {
+                // A program may call another address 0; its loss must not withdraw the first one.
+                local.id = None;
+            }
             local.is_present &= self.find_local(local.addr) == Some(index);
             if let Some(place) = self.locals.get_mut(index) {
                 *place = local;
@@ -210,6 +220,9 @@ impl Paths {
     ///
     /// An endpoint with the port comes before one without.
     pub(super) fn place_local(&mut self, addr: Address, port: u16) -> Option<u8> {
+        if self.is_commanded() {
+            return self.place_commanded(addr, port);
+        }
         let is_unused = !self.has_subflow_from(Pair::INITIAL.local);
         let initial = self.locals.get_mut(Pair::INITIAL.local)?;
         if initial.addr == addr {

@@ -5,7 +5,7 @@
 //! An address gets its ID when the peer is to hear of it for the first time, and keeps it until
 //! that ID is withdrawn. An address that comes back before the withdrawal was signalled has never
 //! been away, as far as the peer knows. One that comes back later gets another ID, so that a late
-//! copy of the withdrawal cannot hit it. An endpoint brings its ID with it.
+//! copy of the withdrawal cannot hit it. An endpoint or a program's entry brings its ID with it.
 //!
 //! RFC 8684, Sections 3.2, 3.4.1 and 3.4.2.
 //!
@@ -23,6 +23,7 @@ use super::listing::Listing;
 use super::signalling::Announcement;
 use super::tick::Tick;
 use super::{
+    Kind,
     Paths,
     LOCALS,
     LOCAL_SLOTS, //
@@ -118,7 +119,8 @@ pub(super) struct Local {
     pub(super) announcement: Announcement,
     /// When the announcement is repeated or given up, if it waits for its echo.
     pub(super) due: Tick,
-    /// What the list of endpoints says of it, or has said until it was removed.
+    /// What the list of endpoints says of it, or has said until it was removed; or what a program
+    /// says.
     pub(super) listing: Option<Listing>,
 }
 
@@ -141,9 +143,7 @@ impl Local {
     /// Takes in that there is an endpoint with the address, and what the list says of it.
     pub(super) fn set_endpoint(&mut self, endpoint: &Endpoint, listing: Listing) {
         self.use_always();
-        if endpoint.flags.contains(EndpointFlags::BACKUP) {
-            self.policy = Policy::Backup;
-        }
+        self.set_backup(endpoint.flags.contains(EndpointFlags::BACKUP));
         if !endpoint.flags.contains(EndpointFlags::SIGNAL) {
             self.announcement = Announcement::Unsent;
         }
@@ -156,6 +156,11 @@ impl Local {
     pub(super) fn use_always(&mut self) {
         self.is_running = true;
         self.policy = Policy::On;
+    }
+
+    /// Lets the address be used, and only as a backup if `backup`.
+    pub(super) fn set_backup(&mut self, backup: bool) {
+        self.policy = if backup { Policy::Backup } else { Policy::On };
     }
 
     /// Returns how its endpoint is used.
@@ -211,9 +216,9 @@ impl Paths {
     }
 
     /// Stores an address that is in no slot; one that is neither usable nor known to the peer gives
-    /// way, as does one that is neither an endpoint's nor in use.
+    /// way, as does one that is not in use, if it is no endpoint's or a program has not named it.
     pub(super) fn store_local(&mut self, local: Local) -> Option<u8> {
-        let limit = if self.uses_endpoints() {
+        let limit = if self.has_listings() {
             LOCAL_SLOTS
         } else {
             LOCALS
@@ -223,7 +228,11 @@ impl Paths {
         }
         let (index, _) = self.locals.iter().find(|(index, old)| {
             let is_unknown = !old.is_usable() && old.id.is_none();
-            let is_spare = self.uses_endpoints() && !self.is_kept(*index, old);
+            let is_spare = match self.config.kind {
+                Kind::Endpoint => !self.is_kept(*index, old),
+                Kind::Userspace => old.is_spare_entry(),
+                Kind::FullMesh | Kind::NDiffPorts | Kind::None => false,
+            };
             *index != 0 && (is_unknown || is_spare) && !self.has_subflow_from(*index)
         })?;
         *self.locals.get_mut(index)? = local;
@@ -302,6 +311,11 @@ impl Paths {
     pub(super) fn name_local(&mut self, index: u8) -> Option<AddressId> {
         if self.uses_endpoints() {
             let id = self.id_to_give(index);
+            self.locals.get_mut(index)?.id = id;
+            return id;
+        }
+        if self.is_commanded() {
+            let id = self.commanded_id(index);
             self.locals.get_mut(index)?.id = id;
             return id;
         }

@@ -25,13 +25,17 @@
 //! leads to; one that is new is ignored if none of them leads there. ID 0 is that of the first
 //! subflow's address only.
 //!
+//! With `userspace` every announcement is echoed and none is kept: what becomes of it is for the
+//! program to say.
+//!
 //! RFC 8684, Sections 3.1, 3.4.1 and 3.4.2.
 //!
 //! C counterpart: `net/mptcp/pm.c` (`mptcp_pm_add_addr_received`, `mptcp_pm_rm_addr_received`).
 
 use super::address::{
     canonical,
-    is_credible, //
+    is_credible,
+    is_in_reach, //
 };
 use super::subflow::{
     CloseReason,
@@ -110,6 +114,8 @@ pub enum AddAddrOutcome {
     Stored,
     /// The address was known; joins that were given up may be tried again.
     Refreshed,
+    /// A program is to be told of it, and nothing else happens.
+    Reported,
     /// Nothing.
     Ignored(Ignored),
 }
@@ -124,7 +130,7 @@ impl AddAddrOutcome {
     #[must_use]
     pub const fn is_to_be_echoed(self) -> bool {
         match self {
-            Self::Stored | Self::Refreshed => true,
+            Self::Stored | Self::Refreshed | Self::Reported => true,
             Self::Ignored(
                 Ignored::Unusable | Ignored::Initial | Ignored::NoRoom | Ignored::NoEndpoint,
             ) => true,
@@ -144,7 +150,7 @@ impl AddAddrOutcome {
 
 impl Paths {
     /// Returns the port as it is stored: zero for that of the first subflow.
-    fn stored_port(&self, port: Option<u16>) -> u16 {
+    pub(super) fn stored_port(&self, port: Option<u16>) -> u16 {
         //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
         //# If no
         //# port is specified, MPTCP SHOULD attempt to connect to the specified
@@ -157,7 +163,7 @@ impl Paths {
     }
 
     /// Returns what may be done with the address of the first subflow while it is not withdrawn.
-    const fn initial_standing(&self) -> Standing {
+    pub(super) const fn initial_standing(&self) -> Standing {
         //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
         //# and therefore the receiver MUST NOT try to open
         //# any additional subflows toward this address and port.
@@ -179,6 +185,9 @@ impl Paths {
             self.on_echo(option);
             return AddAddrOutcome::Echo;
         }
+        if self.is_commanded() {
+            return AddAddrOutcome::Reported;
+        }
         match self.learn(option, now) {
             Ok(outcome) => outcome,
             Err(ignored) => AddAddrOutcome::Ignored(ignored),
@@ -194,7 +203,13 @@ impl Paths {
         let (id, addr) = (option.id, canonical(option.addr));
         let port = self.stored_port(option.port);
         let initial = self.peers.get(0).ok_or(Ignored::Over)?;
-        if !is_credible(addr, initial.addr) {
+        // With endpoints, what leads nowhere is found out by trying, as the kernel's own MPTCP does.
+        let is_usable = if self.uses_endpoints() {
+            is_in_reach(addr, initial.addr)
+        } else {
+            is_credible(addr, initial.addr)
+        };
+        if !is_usable {
             return Err(Ignored::Unusable);
         }
         let is_observed = |index, standing| index != 0 && standing == Standing::Observed;
@@ -342,14 +357,15 @@ impl Paths {
     /// Takes in a REMOVE_ADDR.
     ///
     /// The addresses are used for no further subflow. Subflows that use them are asked whether they
-    /// are alive; those that are stay, for the peer to close. With endpoints they are closed at once.
+    /// are alive; those that are stay, for the peer to close. With endpoints and with `userspace` they
+    /// are closed at once.
     ///
     /// RFC 8684, Section 3.4.2.
     pub fn on_remove_addr(&mut self, option: &RemoveAddr<'_>) {
         if self.is_over {
             return;
         }
-        let takes_word = self.uses_endpoints();
+        let takes_word = self.has_listings();
         for id in option.ids() {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
             //# If an Address ID is not known, the receiver will silently
@@ -370,8 +386,8 @@ impl Paths {
                     continue;
                 }
                 if takes_word {
-                    subflow.doom = Some(CloseReason::PeerRemoved);
-                } else if subflow.stage == Stage::Established {
+                    subflow.doom.get_or_insert(CloseReason::PeerRemoved);
+                } else if subflow.is_working() {
                     subflow.stage = Stage::ProbeDue;
                 }
             }

@@ -3,17 +3,18 @@
 //! ADD_ADDR and REMOVE_ADDR on their way to the peer: what was sent, and when it is sent again.
 //!
 //! ```text
-//!              Announce              echo
-//!   Unsent ---------------> Waiting -------> Echoed
-//!                            |   ^  |
-//!                    timeout +---+  +---> GivenUp
-//!                                   the last timeout
+//!                        Announce              echo
+//!   Unsent, or Asked -------------> Waiting -------> Echoed
+//!                                    |   ^  |
+//!                            timeout +---+  +---> GivenUp
+//!                                           the last timeout
 //! ```
 //!
 //! Each address has an announcement of its own, so several are outstanding at once. An ADD_ADDR is
 //! echoed and can be repeated until then. A REMOVE_ADDR is answered by nothing, so it is sent three
-//! times, whatever happens. With endpoints, one announcement is outstanding at a time, and a
-//! REMOVE_ADDR is sent once: an ID that was withdrawn may be in use again at once.
+//! times, whatever happens. With endpoints, one announcement is outstanding at a time. With them and
+//! with `userspace` a REMOVE_ADDR is sent once: an ID that was withdrawn may be in use again at once.
+//! A program can ask for an announcement in any state.
 //!
 //! RFC 8684, Sections 3.4.1 and 3.4.2.
 //!
@@ -46,6 +47,8 @@ const WITHDRAWAL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 pub(super) enum Announcement {
     /// The peer was not told.
     Unsent,
+    /// A program wants the peer to be told, maybe once more.
+    Asked,
     /// The peer was told, but has not shown that it knows.
     Waiting {
         /// How many times it was told, 1 or more.
@@ -64,7 +67,7 @@ impl Announcement {
     pub(super) fn on_sent(self, timeout: Duration) -> (Self, Duration) {
         let before = match self {
             Self::Waiting { sent } => sent,
-            Self::Unsent | Self::Echoed | Self::GivenUp => 0,
+            Self::Unsent | Self::Asked | Self::Echoed | Self::GivenUp => 0,
         };
         if timeout == Duration::ZERO {
             return (Self::GivenUp, timeout);
@@ -143,6 +146,25 @@ impl Withdrawals {
         }
     }
 
+    /// Has an ID that is still sent sent once more, at once: it may stand for another address then.
+    pub(super) fn hurry(&mut self, id: AddressId) {
+        for (other, left) in self.slots.iter_mut().filter(|(_, left)| *left > 0) {
+            if *other == id {
+                *left = 1;
+                self.due = Tick::ORIGIN;
+            }
+        }
+    }
+
+    /// Sends an ID no more.
+    pub(super) fn cancel(&mut self, id: AddressId) {
+        for (other, left) in &mut self.slots {
+            if *other == id {
+                *left = 0;
+            }
+        }
+    }
+
     /// Tells whether the ID is being withdrawn.
     pub(super) fn contains(&self, id: AddressId) -> bool {
         self.slots
@@ -182,6 +204,16 @@ impl Paths {
                 && (port.is_none() || port == echo.port);
             if is_meant && matches!(local.announcement, Announcement::Waiting { .. }) {
                 local.announcement = Announcement::Echoed;
+            }
+        }
+    }
+
+    /// Takes in that an announcement has found no room in a segment, and never will: it is given up.
+    pub fn on_announcement_dropped(&mut self, id: AddressId) {
+        for (_, local) in self.locals.iter_mut() {
+            let waits = matches!(local.announcement, Announcement::Waiting { .. });
+            if local.id == Some(id) && waits {
+                local.announcement = Announcement::GivenUp;
             }
         }
     }
@@ -241,6 +273,22 @@ mod tests {
         assert!(!withdrawals.contains(AddressId::new(1)));
         let ids = withdrawals.take_due(at(0), Duration::ZERO);
         assert_eq!(ids.map(|ids| ids.as_bytes().len()), Some(8));
+    }
+
+    #[test]
+    fn withdrawal_hurried_is_sent_once_more_and_cancelled_never() {
+        let mut withdrawals = Withdrawals::EMPTY;
+        withdrawals.push(AddressId::new(5));
+        withdrawals.push(AddressId::new(6));
+        assert!(withdrawals.take_due(at(0), Duration::ZERO).is_some());
+        withdrawals.hurry(AddressId::new(5));
+        withdrawals.hurry(AddressId::new(7));
+        let ids = withdrawals.take_due(at(0), Duration::ZERO);
+        assert_eq!(ids.as_ref().map(AddressIds::as_bytes), Some(&[5, 6][..]));
+        assert!(!withdrawals.contains(AddressId::new(5)));
+        assert!(withdrawals.contains(AddressId::new(6)));
+        withdrawals.cancel(AddressId::new(6));
+        assert_eq!(withdrawals.due(), None);
     }
 
     #[test]

@@ -13,6 +13,9 @@
 //!            ended, or CloseSubflow                                           +--> closed in time
 //! ```
 //!
+//! A subflow that a program has commanded is *asked* until `Connect`, and an established one whose use
+//! it has changed is *priority due* until `SetPriority`.
+//!
 //! RFC 8684, Sections 3.2, 3.3.8 and 3.4.2.
 
 use super::tick::Tick;
@@ -56,11 +59,12 @@ impl SubflowId {
         self.slot
     }
 
-    /// Returns a number for people, which no other subflow has at the same time, or soon after.
+    /// Returns a number for people, which no other subflow has at the same time, or soon after; that of the
+    /// first one is 1.
     #[inline]
     #[must_use]
     pub fn number(self) -> u32 {
-        u32::from(u16::from_be_bytes([self.generation, self.slot]))
+        u32::from(u16::from_be_bytes([self.generation, self.slot])).wrapping_add(1)
     }
 }
 
@@ -92,6 +96,10 @@ pub enum CloseReason {
     EndpointChanged,
     /// The peer has withdrawn its address, and the manager does not ask whether it is alive.
     PeerRemoved,
+    /// A program has withdrawn its local address.
+    Withdrawn,
+    /// A program has said so.
+    Commanded,
 }
 
 impl CloseReason {
@@ -110,7 +118,11 @@ impl CloseReason {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
             //# A subflow that is still functioning MUST be closed with a FIN
             //# exchange as in regular TCP, rather than using this option.
-            Self::PolicyOff | Self::EndpointChanged | Self::PeerRemoved => return None,
+            Self::PolicyOff
+            | Self::EndpointChanged
+            | Self::PeerRemoved
+            | Self::Withdrawn
+            | Self::Commanded => return None,
             Self::AddressLost => true,
             Self::PeerWithdrew => false,
         };
@@ -135,10 +147,14 @@ pub struct Backup {
 /// How far a subflow has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
+    /// A program has commanded it.
+    Asked,
     /// The SYN is on its way.
     Connecting,
     /// It can carry data.
     Established,
+    /// The same; the peer is to be told of its use.
+    PriorityDue,
     /// The peer has withdrawn its address; whether it is alive is to be asked.
     ProbeDue,
     /// It was asked.
@@ -185,7 +201,12 @@ impl Subflow {
 
     /// Tells whether signals and data may go over the subflow, as far as the peer is concerned.
     pub(super) fn is_working(&self) -> bool {
-        self.stage == Stage::Established
+        matches!(self.stage, Stage::Established | Stage::PriorityDue)
+    }
+
+    /// Tells whether it was ever established.
+    pub(super) fn has_connected(&self) -> bool {
+        !matches!(self.stage, Stage::Asked | Stage::Connecting)
     }
 }
 
@@ -214,6 +235,9 @@ impl Paths {
         self.forget_unused_peers();
         if self.uses_endpoints() {
             self.forget_name(removed.local);
+        }
+        if self.is_commanded() {
+            self.forget_remnant(removed.local);
         }
         Some(removed)
     }
@@ -276,9 +300,11 @@ impl Paths {
         let Some(subflow) = self.remove_subflow(id.slot) else {
             return;
         };
-        if self.uses_endpoints() {
-            if ended == Ended::Unreachable {
-                self.give_up_peer(&subflow, now);
+        if self.has_listings() {
+            match (ended, self.is_commanded()) {
+                (Ended::Unreachable, false) => self.give_up_peer(&subflow, now),
+                (Ended::Unreachable, true) => self.give_up_entry(&subflow),
+                _ => {}
             }
             return;
         }
@@ -286,8 +312,8 @@ impl Paths {
         // Of a path whose local end is gone it tells nothing.
         if usable.is_some_and(|local| local.is_usable()) {
             let since = match subflow.stage {
-                Stage::Connecting => None,
-                Stage::Established | Stage::ProbeDue => Some(subflow.tick),
+                Stage::Asked | Stage::Connecting => None,
+                Stage::Established | Stage::PriorityDue | Stage::ProbeDue => Some(subflow.tick),
                 Stage::Probing => Some(Tick::ORIGIN),
             };
             self.backoff.on_ended(subflow.pair(), ended, since, now);

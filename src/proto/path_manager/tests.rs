@@ -17,7 +17,9 @@ use crate::options::{
 };
 
 mod announced;
+mod commanded;
 mod endpoints;
+mod entries;
 mod joins;
 mod listings;
 mod signals;
@@ -163,6 +165,7 @@ fn client_new_address_joins_every_address_of_the_peer() {
         local: LocalEnd {
             id: Some(id(1)),
             addr: local(2),
+            port: None,
             interface_index: 2,
         },
         peer: PeerEnd {
@@ -225,7 +228,11 @@ fn client_asked_not_to_join_the_initial_address_obeys() {
         p.on_local_added(local(2), interface(2, Policy::On));
         for (value, port) in [(0, None), (0, Some(80)), (5, None)] {
             let outcome = p.on_add_addr(&add_addr(value, peer(1), port), at(0));
-            assert_eq!(outcome, AddAddrOutcome::Ignored(Ignored::Initial));
+            let expected = match kind {
+                Kind::Userspace => AddAddrOutcome::Reported,
+                _ => AddAddrOutcome::Ignored(Ignored::Initial),
+            };
+            assert_eq!(outcome, expected);
         }
         assert_eq!(joins(&mut p, at(0)), []);
         // Another port is another matter.

@@ -313,7 +313,7 @@ impl EndpointHost {
                 *self.announced.entry(target).or_default() += 1;
             }
             AddAddrOutcome::Ignored(_) => {}
-            AddAddrOutcome::Echo => unreachable!("no echo"),
+            AddAddrOutcome::Echo | AddAddrOutcome::Reported => unreachable!("no echo"),
         }
         let limit = if self.accepted == 0 && !self.initial_joinable {
             1

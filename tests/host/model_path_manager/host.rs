@@ -284,7 +284,9 @@ impl Host {
                 match self.config.kind {
                     Kind::FullMesh => assert_eq!(here, 0, "two subflows for {pair:?}"),
                     Kind::NDiffPorts => assert!(here < usize::from(self.config.ports)),
-                    Kind::None | Kind::Endpoint => unreachable!("none connects"),
+                    Kind::None | Kind::Endpoint | Kind::Userspace => {
+                        unreachable!("none connects")
+                    }
                 }
                 let new = Subflow {
                     local: pair.0,

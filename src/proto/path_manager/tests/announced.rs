@@ -66,6 +66,7 @@ fn announced_address_is_joined_from_where_the_routing_chooses() {
         let anywhere = LocalEnd {
             id: None,
             addr: Address::V4([0; 4]),
+            port: None,
             interface_index: 0,
         };
         let expected = PeerEnd {

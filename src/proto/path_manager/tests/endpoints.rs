@@ -68,6 +68,7 @@ fn each_subflow_endpoint_joins_the_first_address_once() {
             local: LocalEnd {
                 id: Some(id(value)),
                 addr: local(last),
+                port: None,
                 interface_index: u32::from(last),
             },
             peer: PeerEnd {
