@@ -8,6 +8,7 @@
 
 #include <linux/bvec.h>
 #include <linux/if.h>
+#include <linux/inet_diag.h>
 #include <linux/mptcp.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
@@ -86,6 +87,20 @@ struct mptcp_idle {
 	u32 ack_received_ms;
 };
 
+/* The ports of a socket, in network order. */
+struct mptcp_ports {
+	u16 local;
+	u16 peer;
+};
+
+/* Where in one of TCP's tables a walk has come to; zeroes are its beginning. */
+struct mptcp_table_place {
+	u32 bucket;
+	u32 number;	/* of sockets passed in the bucket */
+};
+
+typedef bool (*mptcp_is_wanted)(struct sock *sk);
+
 typedef void (*mptcp_each_address)(const struct mptcp_address *address, void *context);
 
 /* Writes the text of a file that belongs to a namespace; the first argument is a struct seq_file. */
@@ -117,6 +132,8 @@ void mptcp_shim_idle_ms(const struct sock *sk, struct mptcp_idle *idle);
 void mptcp_shim_subflow_addrs(const struct sock *sk, struct mptcp_subflow_addrs *addrs);
 int mptcp_shim_put_int(char __user *value, int __user *len, int answer);
 
+void mptcp_shim_count_in_use(const struct net *net, const struct proto *prot, int n);
+
 /* netlink.c */
 int mptcp_shim_register_netlink(void);
 void mptcp_shim_unregister_netlink(void);
@@ -134,6 +151,21 @@ struct genl_info *mptcp_shim_dump_info(struct netlink_callback *cb);
 struct net *mptcp_shim_net_of_info(const struct genl_info *info);
 struct nlattr *mptcp_shim_nest_start(struct sk_buff *skb, int attr);
 void mptcp_shim_nest_end(struct sk_buff *skb, struct nlattr *nest);
+bool mptcp_shim_has_listeners(struct net *net);
+struct sk_buff *mptcp_shim_begin_event(u8 event, void **header);
+void mptcp_shim_send_event(struct net *net, struct sk_buff *skb, void *header);
+
+/* sock_diag.c */
+bool mptcp_shim_register_diag(const struct inet_diag_handler *handler);
+void mptcp_shim_unregister_diag(const struct inet_diag_handler *handler);
+int mptcp_shim_diag_fill(struct sock *sk, struct sk_buff *skb, struct netlink_callback *cb,
+			 const struct inet_diag_req_v2 *req);
+int mptcp_shim_diag_reply(struct sock *sk, struct netlink_callback *cb, const struct inet_diag_req_v2 *req);
+void mptcp_shim_diag_queues(const struct sock *sk, struct inet_diag_msg *msg);
+void mptcp_shim_ports(const struct sock *sk, struct mptcp_ports *ports);
+struct net *mptcp_shim_net_of_skb(const struct sk_buff *skb);
+struct sock *mptcp_shim_next_listener(struct net *net, struct mptcp_table_place *place, mptcp_is_wanted wanted);
+struct sock *mptcp_shim_next_connected(struct net *net, struct mptcp_table_place *place, mptcp_is_wanted wanted);
 
 /* sock.c */
 void mptcp_shim_data_lock(struct sock *sk);
@@ -257,6 +289,7 @@ int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint 
 struct sock *mptcp_shim_disown(struct socket *sock);
 int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(struct sock *), struct socket **sock);
 void mptcp_shim_count_in_net(struct sock *sk);
+int mptcp_shim_make_port_listener(struct net *net, const struct mptcp_endpoint *end, struct socket **sock);
 struct sock *mptcp_shim_take_child(struct socket *sock);
 void mptcp_shim_release_socket(struct socket *sock);
 void mptcp_shim_steer(struct sk_buff *skb, struct sock *listener);
@@ -264,6 +297,8 @@ void mptcp_shim_send_reset(struct sk_buff *skb, int family);
 bool mptcp_shim_save_join(struct request_sock *req, const struct mptcp_join *join);
 bool mptcp_shim_saved_join(const struct request_sock *req, struct mptcp_join *join);
 bool mptcp_shim_take_join(struct sock *child, struct mptcp_join *join);
+struct sock *mptcp_shim_lookup_listener(struct net *net, struct sk_buff *skb, int family);
+void mptcp_shim_keep_request(const struct sock *listener, struct sk_buff *skb, u32 isn);
 
 /* request.c */
 struct request_sock *mptcp_shim_request_from_sock(struct sock *sk);
@@ -316,4 +351,5 @@ bool mptcp_shim_try_module_get(void);
 void mptcp_shim_module_put(void);
 struct module *mptcp_shim_this_module(void);
 u64 mptcp_shim_siphash4(const u64 secret[2], u64 a, u64 b, u64 c, u64 d);
+
 #endif

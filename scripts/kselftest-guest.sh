@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT [OPTION...]. Called by kselftest.sh.
 # The script and its programs are copied to memory and stay as they are; what is prepared is the module,
-# where the kernel has no MPTCP of its own, and an nstat that also reads the module's counters.
+# where the kernel has no MPTCP of its own, an nstat that also reads the module's counters, and a list of the
+# kernel's functions with those by which the scripts tell what its MPTCP can do.
 set -eu
 cp -r /out/selftests /tmp/
 if [ ! -d /proc/sys/net/mptcp ]; then
@@ -19,6 +20,11 @@ if [ ! -d /proc/sys/net/mptcp ]; then
 	END
 	chmod +x /tmp/bin/nstat
 	export PATH="/tmp/bin:$PATH"
+	{
+		cat /proc/kallsyms
+		sed -e 's/[[:space:]]*#.*//' -e '/^$/d' -e 's/^/0000000000000000 T /' /project/tests/kselftest/functions.txt
+	} >/tmp/kallsyms
+	mount --bind /tmp/kallsyms /proc/kallsyms
 fi
 cd /tmp/selftests/net/mptcp
 status=0

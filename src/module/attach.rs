@@ -15,8 +15,10 @@ use crate::counters::{
 };
 use crate::diag;
 use crate::handshake::Agreement;
+use crate::in_use;
 use crate::join;
 use crate::net;
+use crate::pm_events;
 use crate::proto_ops;
 use crate::rx;
 use crate::skb::Header;
@@ -85,7 +87,9 @@ pub(crate) fn attach_first(ssk: Sock, agreement: &Agreement, header: &Header) ->
         let _ = unsafe { subflow.receive() }.insert(mapping);
     }
     begin(ssk, subflow, agreement.local_isn, agreement.peer_isn);
+    pm_events::on_created(connection);
     if agreement.client.is_none() {
+        pm_events::on_established(connection);
         connection.begin_paths();
     }
     Ok(())
@@ -189,8 +193,20 @@ pub(crate) fn mark(sk: Sock) {
         // SAFETY: The module is running, so its count may rise; TCP gives it back with the protocol.
         unsafe { bindings::mptcp_shim_module_get() };
         sk.set_ulp(ulp(), core::ptr::null_mut());
+        count_marked(sk, 1);
     }
     sk.release();
+}
+
+/// Whether a TCP socket has our name and nothing else: its program has asked for MPTCP, and the peer has none.
+pub(crate) fn is_marked(sk: Sock) -> bool {
+    core::ptr::eq(sk.ulp_ops(), ulp()) && sk.ulp_data().is_null()
+}
+
+/// Counts `n` more such sockets among the connections.
+fn count_marked(sk: Sock, n: kernel::ffi::c_int) {
+    in_use::add(sk.net(), sk.family(), n);
+    net::counters(sk.net()).add(Counter::MPCurrEstab, n);
 }
 
 /// `setsockopt(TCP_ULP)` with our name: the module alone decides what is a subflow.
@@ -213,6 +229,7 @@ unsafe extern "C" fn release(sk: *mut bindings::sock) {
         return;
     };
     let Some(subflow) = of(ssk) else {
+        count_marked(ssk, -1);
         return;
     };
     af_ops::unhook(ssk);

@@ -13,6 +13,8 @@ use crate::config::{
     self,
     Settings, //
 };
+use crate::net;
+use crate::netlink;
 use crate::setting::Values;
 use crate::sock::Sock;
 use kernel::ffi::{
@@ -30,11 +32,13 @@ use mptcp_proto::scheduler;
 /// Room for a name and the NUL at its end, in bytes.
 const NAME_MAX: usize = bindings::MPTCP_RS_NAME_MAX as usize;
 /// What the field holds is a choice of ours if it is below this.
-const LIMIT: usize = 1 << 12;
+const LIMIT: usize = 1 << 13;
 /// The bits of one choice.
 const MASK: usize = 0xf;
 /// The bit of a socket that was asked for by name.
 const BY_NAME: usize = 1 << 3;
+/// The bit of the listener of an endpoint.
+const PORT: usize = 1 << 12;
 
 /// What can be chosen.
 #[derive(Clone, Copy)]
@@ -99,6 +103,9 @@ pub(crate) fn settings(sk: Sock) -> Settings {
     let mut settings = config::of(sk.net());
     let choices = choices(sk);
     if choices != 0 {
+        if choices & BY_NAME != 0 {
+            settings.path_manager = net::config(sk.net()).manager_by_name();
+        }
         let scheduler = Knob::Scheduler.place(choices);
         if let Some(kind) = scheduler.and_then(|place| scheduler::Kind::ALL.get(place)) {
             settings.scheduler = *kind;
@@ -108,24 +115,31 @@ pub(crate) fn settings(sk: Sock) -> Settings {
             settings.path_manager = *kind;
         }
     }
+    if settings.path_manager == path_manager::Kind::Userspace && !netlink::has_listeners(sk.net()) {
+        settings.joins = path_manager::Joins::Refused;
+    }
     settings
 }
 
 /// Notes that an application has asked for MPTCP by name: paths are what somebody has configured, unless
 /// the application says otherwise.
 pub(crate) fn on_asked_by_name(sk: Sock) {
-    let manager = path_manager::Kind::Endpoint;
-    let place = path_manager::Kind::ALL
-        .iter()
-        .position(|kind| *kind == manager);
-    // The place of no choice is 0.
-    let place = place.map_or(0, |place| place.saturating_add(1));
-    sk.exchange_user_data(0, BY_NAME | place << Knob::PathManager.shift());
+    sk.exchange_user_data(0, BY_NAME);
 }
 
 /// Whether an application has asked for MPTCP by name.
 pub(crate) fn is_by_name(sk: Sock) -> bool {
     choices(sk) & BY_NAME != 0
+}
+
+/// Notes that a socket is the listener of an endpoint.
+pub(crate) fn mark_port(sk: Sock) {
+    sk.exchange_user_data(0, PORT);
+}
+
+/// Whether a socket is the listener of an endpoint.
+pub(crate) fn is_port(sk: Sock) -> bool {
+    choices(sk) & PORT != 0
 }
 
 /// Takes the choices off a socket: it is TCP's from now on, or a subflow whose connection has them.

@@ -131,7 +131,10 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
         return;
     }
     if peer_finished {
+        // As TCP does with a FIN, which takes a number, too: TCP_INQ and SIOCINQ go by that.
         msk.add_shutdown(bindings::RCV_SHUTDOWN);
+        msk.set_flag(bindings::sock_flags_SOCK_DONE);
+        msk.set_rcv_nxt(data.proto.rcv_nxt().low32());
     }
     if state != msk.state() {
         data.connection().set_state(state);

@@ -137,6 +137,37 @@ static ALLOW_JOIN_INITIAL: Rule = rule(
     1,
     tell_connections,
 );
+/// Whether an ADD_ADDR may take the place of TCP's timestamps.
+static DROP_TIMESTAMPS: Rule = rule(
+    c"add_addr_v6_port_drop_ts",
+    Values::Numbers(0, 1),
+    1,
+    |_| (),
+);
+/// Who manages the paths of sockets that were asked for by name: what is configured as endpoints, or a
+/// program.
+static BY_NAME_MANAGER: Rule = Rule {
+    directory: "net.mptcp.",
+    ..rule(
+        c"path_manager",
+        Values::Names(&["kernel", "userspace"]),
+        0,
+        |net| {
+            let config = net::config(net);
+            config.by_name_type.set(config.by_name_manager.get());
+            tell_connections(net);
+        },
+    )
+};
+/// The same by number, as it was before it had a name.
+static BY_NAME_TYPE: Rule = Rule {
+    directory: "net.mptcp.",
+    ..rule(c"pm_type", Values::Numbers(0, 1), 0, |net| {
+        let config = net::config(net);
+        config.by_name_manager.set(config.by_name_type.get());
+        tell_connections(net);
+    })
+};
 /// How many repeated SYNs carry MP_CAPABLE before one goes without; the last value means all.
 static SYN_RETRANS: Rule = rule(
     c"syn_retrans_before_tcp_fallback",
@@ -171,11 +202,17 @@ pub(crate) struct Config {
     allow_join_initial: Setting,
     /// See [`SYN_RETRANS`].
     syn_retrans: Setting,
+    /// See [`DROP_TIMESTAMPS`].
+    drop_timestamps: Setting,
+    /// See [`BY_NAME_MANAGER`].
+    by_name_manager: Setting,
+    /// See [`BY_NAME_TYPE`].
+    by_name_type: Setting,
 }
 
 /// Files of the settings, and the two lists of names; some are also where the kernel's own MPTCP has
 /// them.
-pub(crate) type Files = (Directory<12>, Option<Directory<7>>);
+pub(crate) type Files = (Directory<13>, Option<Directory<11>>);
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
@@ -192,6 +229,9 @@ impl Config {
             add_addr_timeout: Setting::new(&ADD_ADDR_TIMEOUT, net),
             allow_join_initial: Setting::new(&ALLOW_JOIN_INITIAL, net),
             syn_retrans: Setting::new(&SYN_RETRANS, net),
+            drop_timestamps: Setting::new(&DROP_TIMESTAMPS, net),
+            by_name_manager: Setting::new(&BY_NAME_MANAGER, net),
+            by_name_type: Setting::new(&BY_NAME_TYPE, net),
         }
     }
 
@@ -218,8 +258,9 @@ impl Config {
             self.add_addr_timeout.file(),
             self.allow_join_initial.file(),
             self.syn_retrans.file(),
+            self.drop_timestamps.file(),
         ];
-        // SAFETY: By the function's contract; the two lists are static.
+        // SAFETY: By the function's contract; the lists are static.
         let ours = unsafe { Directory::new(net, c"net/mptcp_rs", files)? };
         if !canonical::IS_FREE {
             return Ok((ours, None));
@@ -232,6 +273,10 @@ impl Config {
             self.add_addr_timeout.file(),
             self.allow_join_initial.file(),
             self.syn_retrans.file(),
+            self.drop_timestamps.file(),
+            self.by_name_manager.file(),
+            self.by_name_type.file(),
+            File::read_only(c"available_path_managers", &BY_NAME_MANAGER.values),
         ];
         // SAFETY: As above.
         let canonical = unsafe { Directory::new(net, c"net/mptcp", files)? };
@@ -252,6 +297,19 @@ impl Config {
     /// Whether programs may ask for MPTCP by name.
     pub(crate) fn accepts_by_name(&self) -> bool {
         self.by_name.get() != 0
+    }
+
+    /// Who manages the paths of sockets that were asked for by name.
+    pub(crate) fn manager_by_name(&self) -> path_manager::Kind {
+        match self.by_name_manager.get() {
+            0 => path_manager::Kind::Endpoint,
+            _ => path_manager::Kind::Userspace,
+        }
+    }
+
+    /// Whether an ADD_ADDR may take the place of TCP's timestamps.
+    pub(crate) fn drops_timestamps(&self) -> bool {
+        self.drop_timestamps.get() != 0
     }
 
     /// How many SYNs of a connection carry MP_CAPABLE before one goes without.

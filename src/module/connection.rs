@@ -25,12 +25,14 @@ use crate::counters::{
 use crate::crypto::KernelSha256;
 use crate::event;
 use crate::handshake::Agreement;
+use crate::in_use;
 use crate::locks::{
     Data,
     DataLock, //
 };
 use crate::net;
 use crate::paths;
+use crate::pm_events;
 use crate::progress::Progress;
 use crate::proto_ops;
 use crate::send_queue::SendQueue;
@@ -252,6 +254,7 @@ impl Connection {
         };
         connection.write_tcp_view(local_idsn.advance(1), rcv_nxt);
         connection.count(Counter::MPCurrEstab);
+        in_use::add(msk.net(), msk.family(), 1);
         if token_table::insert(connection).is_err() {
             connection.abandon();
             return Err(EEXIST);
@@ -435,6 +438,7 @@ impl Connection {
     /// RFC 8684, Section 3.1.
     pub(crate) fn on_fully_established(&self) {
         if !self.joinable.swap(true, Ordering::Relaxed) {
+            pm_events::on_established(self);
             self.begin_paths();
         }
     }

@@ -53,6 +53,10 @@ table! {
     MPTCPRetrans,
     /// SYNs with MP_JOIN and a token that no connection has.
     MPJoinNoTokenFound,
+    /// SYNs with MP_CAPABLE, or without any option of MPTCP, to the port of an endpoint.
+    MPCapableEndpAttempt,
+    /// SYNs with MP_JOIN to an address or with an address ID that the path manager knows nothing of.
+    MPJoinNoIdFound,
     /// SYNs with MP_JOIN received.
     MPJoinSynRx,
     /// Those of them that ask for use as a backup.
@@ -71,6 +75,16 @@ table! {
     MPJoinAckHMacFailure,
     /// Third ACKs without MP_JOIN, though the SYN had it.
     MPJoinAckNoMPJoin,
+    /// Joins that found no memory at the third ACK.
+    MPJoinAckNoCtx,
+    /// SYNs with MP_JOIN to an announced port that is not the connection's.
+    MPJoinPortSynRx,
+    /// SYN-ACKs with MP_JOIN from such a port.
+    MPJoinPortSynAckRx,
+    /// Third ACKs with MP_JOIN to such a port.
+    MPJoinPortAckRx,
+    /// SYNs with MP_JOIN to a port that is neither announced nor the connection's.
+    MismatchPortSynRx,
     /// Joins that the path manager has refused.
     MPJoinRejected,
     /// Joins to a connection that is not fully established, or over.
@@ -93,21 +107,23 @@ table! {
     NoDSSInWindow,
     /// Runs of data that were there already.
     DuplicateData,
-    /// ADD_ADDRs received.
+    /// ADD_ADDRs with the right code received.
     AddAddr,
     /// ADD_ADDRs sent.
     AddAddrTx,
+    /// ADD_ADDRs that were not sent for lack of room.
+    AddAddrTxDrop,
     /// Echoes of ADD_ADDR received.
     EchoAdd,
     /// Echoes of ADD_ADDR sent.
     EchoAddTx,
     /// ADD_ADDRs with a port received.
     PortAdd,
-    /// ADD_ADDRs that were ignored: a wrong code, or no room.
+    /// ADD_ADDRs that were ignored: no room, or no use for them.
     AddAddrDrop,
-    /// REMOVE_ADDRs received.
+    /// Addresses that the peer has withdrawn.
     RmAddr,
-    /// REMOVE_ADDRs sent.
+    /// Addresses that were withdrawn.
     RmAddrTx,
     /// Subflows closed by the path manager.
     RmSubflow,

@@ -7,7 +7,6 @@
 use crate::bindings;
 use crate::connection::Connection;
 use crate::locks::DataLock;
-use crate::paths;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
@@ -15,7 +14,6 @@ use crate::subflow::{
     Subflow, //
 };
 use kernel::ffi::c_int;
-use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::Mapping;
 
 /// Writes the attributes of a subflow, nested as INET_ULP_INFO_MPTCP.
@@ -63,9 +61,8 @@ pub(crate) unsafe extern "C" fn get_info_size(
 /// `ssk` is owned; takes the data lock.
 fn state(ssk: Sock, subflow: &Subflow) -> bindings::mptcp_subflow_state {
     let connection = subflow.connection();
-    let mut data = DataLock::take(connection);
-    let ids = paths::existing(&mut data).and_then(|paths| paths.address_ids(subflow.id()));
-    let (local, peer) = ids.unwrap_or((AddressId::INITIAL, AddressId::INITIAL));
+    let data = DataLock::take(connection);
+    let (local, peer) = subflow.address_ids();
     let next = subflow.peer_ssn(ssk.copied_seq());
     // SAFETY: The data lock is held, and the reference ends here.
     let mapping = unsafe { subflow.receive() }.lookup(next);

@@ -18,8 +18,10 @@ use crate::choice::{
     Knob, //
 };
 use crate::connection::Connection;
+use crate::in_use;
 use crate::mapped;
 use crate::net;
+use crate::pm_events::Listener;
 use crate::proto_ops::{
     connected_ops,
     early_ops,
@@ -179,10 +181,13 @@ fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_
         return operation();
     };
     let net = sk.net();
+    let listener = Listener::of(sk);
     // A closed socket may be gone afterwards.
     sk.hold();
     let result = operation();
     if sk.state() != bindings::TCP_LISTEN && af_ops::is_hooked(sk) {
+        in_use::add(net, sk.family(), -1);
+        listener.on_closed();
         net::on_outgoing_end(net);
     }
     sk.put();
@@ -290,8 +295,13 @@ pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_i
         net::on_outgoing_begin(sk.net());
     }
     let result = forward!(sock, listen, sock, backlog);
-    if let Some(sk) = sk.filter(|sk| !was_listening && sk.state() != bindings::TCP_LISTEN) {
-        net::on_outgoing_end(sk.net());
+    if let Some(sk) = sk.filter(|_| !was_listening) {
+        if sk.state() == bindings::TCP_LISTEN {
+            in_use::add(sk.net(), sk.family(), 1);
+            Listener::of(sk).on_created();
+        } else {
+            net::on_outgoing_end(sk.net());
+        }
     }
     result
 }

@@ -9,6 +9,7 @@ use crate::bindings;
 use crate::config;
 use crate::event;
 use crate::net;
+use crate::port_listener::PortListener;
 use crate::token_table;
 use core::sync::atomic::{
     AtomicU8,
@@ -16,7 +17,9 @@ use core::sync::atomic::{
 };
 use kernel::prelude::*;
 use kernel::sync::{
+    new_mutex,
     new_spinlock,
+    Mutex,
     SpinLock, //
 };
 use mptcp_proto::ids::{
@@ -88,6 +91,9 @@ pub(crate) struct Endpoints {
     subflows: AtomicU8,
     /// Announced addresses of the peer that a connection uses.
     accepted: AtomicU8,
+    /// Those of the endpoints with a port.
+    #[pin]
+    listeners: Mutex<KVec<PortListener>>,
 }
 
 impl Endpoints {
@@ -102,6 +108,7 @@ impl Endpoints {
                 list <- new_spinlock!(None),
                 subflows: AtomicU8::new(2),
                 accepted: AtomicU8::new(0),
+                listeners <- new_mutex!(KVec::new()),
             }),
             GFP_KERNEL,
         )
@@ -160,17 +167,51 @@ pub(crate) fn change<R, E: From<Error>>(
     Ok(result)
 }
 
+/// Keeps the listener of an endpoint of `net` with a port.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+///
+/// # Context
+///
+/// Process; may sleep.
+pub(crate) fn keep(net: *const bindings::net, listener: PortListener) -> Result {
+    let mut listeners = net::endpoints(net).listeners.lock();
+    Ok(listeners.push(listener, GFP_KERNEL)?)
+}
+
+/// Closes the listener of an endpoint of `net` that is gone, if it had one.
+///
+/// # Context
+///
+/// Process; may sleep.
+pub(crate) fn close(net: *const bindings::net, id: AddressId) {
+    let mut listeners = net::endpoints(net).listeners.lock();
+    listeners.retain(|listener| listener.id != id);
+}
+
+/// Closes all listeners of a namespace's endpoints.
+///
+/// # Context
+///
+/// Process; may sleep.
+pub(crate) fn close_all(net: *const bindings::net) {
+    net::endpoints(net).listeners.lock().clear();
+}
+
 /// Removes all endpoints of `net` and tells its connections.
 ///
 /// # Context
 ///
-/// Process.
+/// Process; may sleep.
 pub(crate) fn remove_all(net: *mut bindings::net) {
     net::endpoints(net).with_list(|list| {
         if let Some(list) = list {
             list.clear();
         }
     });
+    close_all(net);
     token_table::for_each_in(net, |connection| connection.schedule(event::FLUSHED));
 }
 

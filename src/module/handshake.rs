@@ -11,6 +11,7 @@
 use crate::af_ops;
 use crate::attach;
 use crate::bindings;
+use crate::choice;
 use crate::config::Config;
 use crate::counters::{
     count,
@@ -50,6 +51,7 @@ use mptcp_proto::options::{
     MpCapable,
     MptcpOption, //
 };
+use mptcp_proto::path_manager::Refusal;
 use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
@@ -185,6 +187,12 @@ pub(crate) fn while_answering(
     let Some((_, options)) = packet.incoming() else {
         return answer();
     };
+    if choice::is_port(listener) {
+        // Only joins have any business there, and those have been sent elsewhere.
+        count(listener.net(), Counter::MPCapableEndpAttempt);
+        join::refuse(whole, whole.family(), Refusal::Prohibited.reset());
+        return 0;
+    }
     let capable = mp_capable(options);
     if capable.is_none() && mp_join(options).is_some() {
         count(listener.net(), Counter::MPJoinNoTokenFound);
@@ -281,7 +289,8 @@ pub(crate) unsafe fn on_third_ack(
     let ports = (u32::from(header.source) << 16) | u32::from(header.destination);
     let local_key = request::secret().key(addresses, ports, local_isn);
     let mut server = Server::new(terms, local_key);
-    let (peer_key, first_data) = match server.on_third_ack(mp_capable(options).as_ref()) {
+    let option = mp_capable(options);
+    let (peer_key, first_data) = match server.on_third_ack(option.as_ref()) {
         ThirdAckOutcome::Established { peer_key } => (peer_key, None),
         ThirdAckOutcome::EstablishedWithData {
             peer_key,
@@ -300,8 +309,7 @@ pub(crate) unsafe fn on_third_ack(
         local_key,
         peer_key,
         checksum: terms.checksum,
-        // A server sets no subflows up, so it does not matter what the SYN said.
-        no_joins: true,
+        no_joins: option.is_some_and(|option| option.flags().no_joins()),
         client: None,
         local_isn,
         peer_isn: child.rcv_nxt().wrapping_sub(1),

@@ -262,7 +262,11 @@ fn fill_addresses(ssk: Sock, addresses: &mut bindings::mptcp_subflow_addrs) {
 }
 
 /// The connection itself.
-fn fill_info(connection: &Connection, info: &mut bindings::mptcp_info) {
+///
+/// # Context
+///
+/// Process; may sleep. The connection socket is not owned.
+pub(crate) fn fill_info(connection: &Connection, info: &mut bindings::mptcp_info) {
     let limits = choice::settings(connection.msk())
         .path_config(paths::role(connection))
         .limits;

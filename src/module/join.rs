@@ -12,6 +12,7 @@
 use crate::address_table::address_of;
 use crate::attach;
 use crate::bindings;
+use crate::choice;
 use crate::connection::Connection;
 use crate::counters::{
     count,
@@ -21,6 +22,10 @@ use crate::crypto::{
     fill_random,
     KernelSha256, //
 };
+use crate::door::{
+    self,
+    Door, //
+};
 use crate::event;
 use crate::join_listener;
 use crate::locks::{
@@ -28,6 +33,7 @@ use crate::locks::{
     Owned, //
 };
 use crate::paths;
+use crate::pm_events;
 use crate::request::{
     self,
     Pending, //
@@ -123,11 +129,26 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
         connection.msk().put();
         return Fate::Drop;
     }
+    let door = door::of(connection, &header, whole, family);
+    if door == Door::None {
+        connection.msk().put();
+        return Fate::Pass;
+    }
     count(net, Counter::MPJoinSynRx);
     if syn.backup {
         count(net, Counter::MPJoinSynBackupRx);
     }
-    let verdict = admit(connection, syn, &header, whole, family);
+    let verdict = match door {
+        Door::OtherPort => {
+            count(net, Counter::MismatchPortSynRx);
+            JoinVerdict::Refuse(Refusal::Prohibited)
+        }
+        Door::AnnouncedPort => {
+            count(net, Counter::MPJoinPortSynRx);
+            admit(connection, syn, &header, whole, family)
+        }
+        Door::Open | Door::None => admit(connection, syn, &header, whole, family),
+    };
     let is_marked = connection.msk().mark() != 0;
     connection.msk().put();
     let refusal = match (verdict, join_listener::of(net, family, is_marked)) {
@@ -142,6 +163,7 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
         net,
         match verdict {
             JoinVerdict::Refuse(Refusal::Over) => Counter::MPJoinNotEstablished,
+            JoinVerdict::Refuse(Refusal::TooManyAddresses) => Counter::MPJoinNoIdFound,
             _ => Counter::MPJoinRejected,
         },
     );
@@ -166,9 +188,14 @@ fn admit(
         return JoinVerdict::Refuse(Refusal::Over);
     }
     let join = describe(syn.id, syn.backup, header, packet, family);
+    let settings = choice::settings(connection.msk());
     let mut data = DataLock::take(connection);
     match paths::of(&mut data) {
-        Some(paths) => paths.accept_join(&join, now()),
+        Some(paths) => {
+            // Whether a program listens is not told when it changes.
+            paths.set_config(settings.path_config(paths::role(connection)));
+            paths.accept_join(&join, now())
+        }
         None => JoinVerdict::Refuse(Refusal::TooManySubflows),
     }
 }
@@ -211,6 +238,9 @@ pub(crate) fn while_answering(
     let JoinVerdict::Accept { id, backup } = verdict else {
         return 0;
     };
+    let isn = random_nonce().get().max(1);
+    // SAFETY: TCP's own listener and packet; TCP has taken its header apart.
+    unsafe { bindings::mptcp_shim_keep_request(listener.as_ptr(), whole.as_ptr(), isn) };
     let join = bindings::mptcp_join {
         token: syn.token.get(),
         peer_nonce: syn.nonce.get(),
@@ -301,11 +331,14 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
                 whole,
                 family,
             );
-            let refusal = accept(connection, child, &join, &described, local_isn).err();
-            if refusal.is_some() {
-                counter = Counter::MPJoinRejected;
+            let (initial, _) = paths::ends(connection.first());
+            if header.destination != initial.1 {
+                connection.count(Counter::MPJoinPortAckRx);
             }
-            refusal
+            let result = accept(connection, child, &join, &described, local_isn);
+            let refused = result.err();
+            counter = refused.map_or(counter, |(counter, _)| counter);
+            refused.map(|(_, option)| option)
         }
         JoinOutcome::Repeated => None,
         JoinOutcome::Reset(reason) => Some(MpTcprst {
@@ -324,30 +357,33 @@ pub(crate) fn on_third_ack(child: Sock, mut packet: Skb, family: u32, local_isn:
 ///
 /// # Errors
 ///
-/// What the reset says.
+/// What counts it, and what the reset says.
 fn accept(
     connection: &Connection,
     child: Sock,
     join: &bindings::mptcp_join,
     described: &Join,
     local_isn: u32,
-) -> Result<(), MpTcprst> {
+) -> Result<(), (Counter, MpTcprst)> {
     let mut data = DataLock::take(connection);
     if !connection.is_joinable() {
-        connection.count(Counter::MPJoinNotEstablished);
-        return Err(Refusal::Over.reset());
+        return Err((Counter::MPJoinNotEstablished, Refusal::Over.reset()));
     }
-    let paths = paths::of(&mut data).ok_or(Refusal::TooManySubflows.reset())?;
-    let id = paths.on_joined(described, now()).map_err(Refusal::reset)?;
+    let no_memory = (Counter::MPJoinAckNoCtx, Refusal::TooManySubflows.reset());
+    let paths = paths::of(&mut data).ok_or(no_memory)?;
+    let refused = |refusal: Refusal| (Counter::MPJoinRejected, refusal.reset());
+    let id = paths.on_joined(described, now()).map_err(refused)?;
     let attached = attach::attach_joined(child, connection, id, Handshake::Joined);
     let Ok(subflow) = attached else {
         paths.on_subflow_ended(id, Ended::Unreachable, now());
-        return Err(Refusal::TooManySubflows.reset());
+        return Err(no_memory);
     };
     subflow.set_backup(Backup {
         local: join.local_backup,
         peer: join.peer_backup,
     });
+    subflow.set_local_id(AddressId::new(join.local_id));
+    subflow.set_peer(described.id, join.peer_backup);
     subflow.set_copied(data.proto.snd_una());
     attach::begin(child, subflow, local_isn, child.rcv_nxt().wrapping_sub(1));
     // SAFETY: The child is nobody else's yet; the connection socket is alive. Data may be sent on it before
@@ -361,11 +397,12 @@ fn accept(
         if let Some(paths) = paths::of(&mut data) {
             paths.on_subflow_ended(id, Ended::Unreachable, now());
         }
-        return Err(Refusal::TooManySubflows.reset());
+        return Err(refused(Refusal::TooManySubflows));
     }
     // The slot's hold; the listener's queue has its own.
     child.hold();
     drop(data);
+    pm_events::on_subflow_established(child, subflow);
     connection.schedule(event::JOINED);
     Ok(())
 }
@@ -404,10 +441,12 @@ pub(crate) fn connect(
         Address::V4(_) => bindings::AF_INET,
         Address::V6(_) => bindings::AF_INET6,
     };
+    let is_routed = local.id.is_none();
     let (local, local_id, backup) = match local.id {
         Some(local_id) => (local, local_id, backup),
         None => {
-            let chosen = route(connection, &peer)?;
+            let chosen = route(connection, &peer)
+                .inspect_err(|_| connection.count(Counter::MPJoinSynTxConnectErr))?;
             let mut data = owned.data();
             let paths = paths::of(&mut data).ok_or(ENOMEM)?;
             let name = paths.on_local_chosen(id, chosen).ok_or(ENOSPC)?;
@@ -449,16 +488,24 @@ pub(crate) fn connect(
         local: backup,
         peer: false,
     });
+    subflow.set_local_id(local_id);
     let data = owned.data();
     subflow.set_copied(data.proto.snd_una());
     let placed = connection.subflows().put(id.slot(), ssk);
     drop(data);
-    let ends = (endpoint(local.addr, 0), endpoint(peer.addr, peer.port));
+    let port = local.port.unwrap_or(0);
+    let ends = (endpoint(local.addr, port), endpoint(peer.addr, peer.port));
     // SAFETY: The socket is the worker's; afterwards it is held by its slot.
     let result = unsafe {
         // CAST: Interface numbers are positive.
         let interface = local.interface_index as i32;
-        let result = to_result(bindings::mptcp_shim_bind_subflow(sock, &ends.0, interface))
+        let bound = if is_routed {
+            // The routing chooses the same again.
+            Ok(())
+        } else {
+            to_result(bindings::mptcp_shim_bind_subflow(sock, &ends.0, interface))
+        };
+        let result = bound
             .inspect_err(|_| connection.count(Counter::MPJoinSynTxBindErr))
             .and_then(|()| {
                 to_result(bindings::mptcp_shim_connect_subflow(sock, &ends.1))
@@ -491,7 +538,7 @@ fn route(connection: &Connection, peer: &PeerEnd) -> Result<Address> {
 }
 
 /// An address and a port for C.
-fn endpoint(addr: Address, port: u16) -> bindings::mptcp_endpoint {
+pub(crate) fn endpoint(addr: Address, port: u16) -> bindings::mptcp_endpoint {
     let mut address = [0; 16];
     let is_v6 = match addr {
         Address::V4(bytes) => {
@@ -565,11 +612,16 @@ pub(crate) fn on_syn_ack(ssk: Sock, subflow: &Subflow, mut packet: Skb) {
     });
     match outcome {
         JoinSynAckOutcome::PreEstablished { id, backup } => {
+            let (_, initial) = paths::ends(connection.first());
+            if header.source != initial.1 {
+                connection.count(Counter::MPJoinPortSynAckRx);
+            }
             if backup {
                 connection.count(Counter::MPJoinSynAckBackupRx);
             }
             subflow.set_peer(id, backup);
             attach::begin(ssk, subflow, local_isn, header.seq);
+            pm_events::on_subflow_established(ssk, subflow);
         }
         JoinSynAckOutcome::Repeated => {}
         JoinSynAckOutcome::Reset(reason) => subflow.fail(MpTcprst {

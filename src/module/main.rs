@@ -19,10 +19,12 @@ mod connection;
 mod counters;
 mod crypto;
 mod diag;
+mod door;
 mod early;
 mod endpoints;
 mod event;
 mod handshake;
+mod in_use;
 mod info;
 mod interfaces;
 mod join;
@@ -41,6 +43,9 @@ mod options_hook;
 mod out_of_order;
 mod paths;
 mod pm_commands;
+mod pm_events;
+mod pm_userspace;
+mod port_listener;
 mod progress;
 mod proto_ops;
 mod push;
@@ -53,6 +58,7 @@ mod send_queue;
 mod setting;
 mod skb;
 mod sock;
+mod sock_diag;
 mod sockopt;
 mod subflow;
 mod subflows;
@@ -74,6 +80,8 @@ module! {
 /// The loaded module. Fields are dropped in the order in which they stand here: first nothing new
 /// becomes ours, then nothing of ours is called any more.
 struct MptcpRs {
+    /// Connections are in socket diagnostics.
+    _sock_diag: sock_diag::Registration,
     /// User space manages endpoints.
     _netlink: netlink::Registration,
     /// We hear of interfaces and addresses.
@@ -106,7 +114,9 @@ impl kernel::Module for MptcpRs {
         let net = net::Registration::new()?;
         let notify = notify::Registration::new()?;
         let netlink = netlink::Registration::new()?;
+        let sock_diag = sock_diag::Registration::new();
         Ok(Self {
+            _sock_diag: sock_diag,
             _netlink: netlink,
             _notify: notify,
             _net: net,

@@ -22,7 +22,10 @@ use crate::counters::{
     self,
     Counters, //
 };
-use crate::endpoints::Endpoints;
+use crate::endpoints::{
+    self,
+    Endpoints, //
+};
 use crate::join_listener::Listeners;
 use crate::kprobe;
 use crate::netfilter::{
@@ -430,6 +433,7 @@ unsafe extern "C" fn exit(net: *mut bindings::net) {
         (*state).outgoing.serve(&OUTGOING, net);
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).joined));
         (*state).listeners.close();
+        endpoints::close_all(net);
         free(state);
     }
 }

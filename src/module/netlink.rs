@@ -213,6 +213,16 @@ impl Dump {
         })
     }
 
+    /// What was asked, with attributes numbered up to `last`.
+    pub(crate) fn request(&self, last: u32) -> Option<Request<'static>> {
+        // SAFETY: A live dump, whose request has been parsed for its command; the kernel keeps it until the
+        // dump has ended, and whoever handles the dump is done with it before.
+        unsafe {
+            let info = bindings::mptcp_shim_dump_info(self.callback.as_ptr());
+            Request::new(info, last)
+        }
+    }
+
     /// Whose endpoints and connections it is about.
     pub(crate) fn net(&self) -> *mut bindings::net {
         // SAFETY: A live dump, which keeps its namespace.
@@ -286,6 +296,41 @@ impl Message {
         // SAFETY: Begun above.
         unsafe { bindings::mptcp_shim_nest_end(self.0.as_ptr(), nest) };
         Ok(())
+    }
+}
+
+/// Whether anybody waits for events of a namespace.
+#[inline]
+pub(crate) fn has_listeners(net: *mut bindings::net) -> bool {
+    // SAFETY: A live namespace of the caller's socket or request.
+    unsafe { bindings::mptcp_shim_has_listeners(net) }
+}
+
+/// Tells those who wait for events of a namespace of one that `fill` describes. Without memory nobody is
+/// told.
+///
+/// # Context
+///
+/// Any but hard interrupts.
+pub(crate) fn notify(
+    net: *mut bindings::net,
+    event: u32,
+    fill: impl FnOnce(&mut Message) -> Result,
+) {
+    let mut header = null_mut();
+    // SAFETY: Only allocates. CAST: A small number.
+    let skb = unsafe { bindings::mptcp_shim_begin_event(event as u8, &mut header) };
+    let Some(skb) = NonNull::new(skb) else {
+        return;
+    };
+    let fits = fill(&mut Message(skb)).is_ok();
+    // SAFETY: Made above, and nobody else has it; sending takes it over. A live namespace.
+    unsafe {
+        if fits {
+            bindings::mptcp_shim_send_event(net, skb.as_ptr(), header);
+        } else {
+            bindings::mptcp_shim_free_message(skb.as_ptr());
+        }
     }
 }
 

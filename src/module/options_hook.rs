@@ -10,7 +10,9 @@ use crate::counters::Counter;
 use crate::event;
 use crate::handshake;
 use crate::join;
+use crate::locks::DataLock;
 use crate::net;
+use crate::paths;
 use crate::schedule::now;
 use crate::skb::{
     Header,
@@ -28,6 +30,7 @@ use crate::subflow::{
     Subflow, //
 };
 use mptcp_proto::handshake::Carrier;
+use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::Mapping;
 use mptcp_proto::options::brevity::{
     Brevity,
@@ -37,10 +40,13 @@ use mptcp_proto::options::dss::{
     dss_checksum,
     DsnField, //
 };
+use mptcp_proto::options::mp_tcprst::Reason;
 use mptcp_proto::options::{
+    AddAddr,
     Dss,
     DssMapping,
     MpFastclose,
+    MpTcprst,
     MptcpOption,
     RemoveAddr, //
 };
@@ -90,13 +96,7 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         return;
     }
     if header.flags & RST != 0 {
-        if let Some(option) = on_reset(connection, subflow) {
-            connection.count(match option {
-                MptcpOption::MpFastclose(_) => Counter::MPFastcloseTx,
-                _ => Counter::MPRstTx,
-            });
-            packet.add_option(ssk, &option);
-        }
+        add_reset(ssk, connection, subflow, packet);
         return;
     }
     if header.payload > 0 {
@@ -128,20 +128,28 @@ fn on_syn(ssk: Sock, packet: Skb) {
     }
 }
 
-/// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow.
-fn on_reset(connection: &Connection, subflow: &Subflow) -> Option<MptcpOption<'static>> {
-    let fastclose = || {
-        MptcpOption::MpFastclose(MpFastclose {
-            receiver_key: connection.peer_key(),
-        })
-    };
-    match subflow.reset_option() {
+/// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow, and MP_TCPRST, which says why.
+fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb) {
+    let reason = match subflow.reset_option() {
         // Closed by its listener before anybody accepted it: the connection ends with it.
-        ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => Some(fastclose()),
-        ResetOption::None => None,
-        ResetOption::Fastclose => Some(fastclose()),
-        ResetOption::Tcprst(option) => Some(MptcpOption::MpTcprst(option)),
+        ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => None,
+        ResetOption::None => return,
+        ResetOption::Fastclose => None,
+        ResetOption::Tcprst(option) => Some(option),
+    };
+    if reason.is_none() {
+        let option = MpFastclose {
+            receiver_key: connection.peer_key(),
+        };
+        connection.count(Counter::MPFastcloseTx);
+        packet.add_option(ssk, &MptcpOption::MpFastclose(option));
     }
+    let option = reason.unwrap_or(MpTcprst {
+        transient: false,
+        reason: Reason::Unspecified,
+    });
+    connection.count(Counter::MPRstTx);
+    packet.add_option(ssk, &MptcpOption::MpTcprst(option));
 }
 
 /// Whether a segment has room for a DSS.
@@ -159,31 +167,33 @@ fn add_signal(ssk: Sock, subflow: &Subflow, packet: Skb) -> Room {
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     match unsafe { subflow.signal() }.take() {
         None => Room::Dss,
-        Some(signal) => {
-            subflow.connection().count(counter_of(&signal));
-            add_this_signal(ssk, signal, packet)
-        }
-    }
-}
-
-/// What counts how often a signal like this was sent.
-fn counter_of(signal: &Signal) -> Counter {
-    match signal {
-        Signal::AddAddr(option) if option.hmac.is_none() => Counter::EchoAddTx,
-        Signal::AddAddr(_) => Counter::AddAddrTx,
-        Signal::RemoveAddr(_) => Counter::RmAddrTx,
-        Signal::Prio(_) => Counter::MPPrioTx,
+        Some(signal) => add_this_signal(ssk, subflow, signal, packet),
     }
 }
 
 /// See [`add_signal`].
 #[cold]
-fn add_this_signal(ssk: Sock, signal: Signal, packet: Skb) -> Room {
+fn add_this_signal(ssk: Sock, subflow: &Subflow, signal: Signal, packet: Skb) -> Room {
+    let count = |counter| subflow.connection().count(counter);
     match signal {
-        Signal::AddAddr(option) => packet.add_option(ssk, &MptcpOption::AddAddr(option)),
-        Signal::Prio(option) => packet.add_option(ssk, &MptcpOption::MpPrio(option)),
+        Signal::AddAddr(option) => {
+            let fits = add_announcement(ssk, option, packet);
+            count(match (option.is_echo(), fits) {
+                (true, _) => Counter::EchoAddTx,
+                (false, true) => Counter::AddAddrTx,
+                (false, false) => Counter::AddAddrTxDrop,
+            });
+            if !(fits || option.is_echo()) {
+                give_up(subflow.connection(), option.id);
+            }
+        }
+        Signal::Prio(option) => {
+            count(Counter::MPPrioTx);
+            packet.add_option(ssk, &MptcpOption::MpPrio(option));
+        }
         Signal::RemoveAddr(ids) => {
             if let Some(option) = RemoveAddr::new(ids.as_bytes()) {
+                option.ids().for_each(|_| count(Counter::RmAddrTx));
                 packet.add_option(ssk, &MptcpOption::RemoveAddr(option));
             }
         }
@@ -192,6 +202,26 @@ fn add_this_signal(ssk: Sock, signal: Signal, packet: Skb) -> Room {
         Some((_, options)) if options.len() + ACK_LEN <= OPTIONS_MAX => Room::Dss,
         _ => Room::None,
     }
+}
+
+/// Adds an ADD_ADDR, if need be in the place of TCP's timestamps: an IPv6 address with a port and its code
+/// leaves no room for them. The peer's TCP does without on a segment.
+fn add_announcement(ssk: Sock, option: AddAddr, packet: Skb) -> bool {
+    let option = MptcpOption::AddAddr(option);
+    packet.add_option(ssk, &option)
+        || net::config(ssk.net()).drops_timestamps()
+            && packet.drop_timestamps(ssk)
+            && packet.add_option(ssk, &option)
+}
+
+/// An address cannot be announced: the path manager goes on to the next one.
+fn give_up(connection: &Connection, id: AddressId) {
+    let mut data = DataLock::take(connection);
+    if let Some(paths) = paths::of(&mut data) {
+        paths.on_announcement_dropped(id);
+    }
+    drop(data);
+    connection.schedule(event::PATHS);
 }
 
 /// TCP repeats what nothing has answered: others carry it, too, if there are any.

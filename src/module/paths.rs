@@ -25,6 +25,7 @@ use crate::locks::{
     DataLock,
     Owned, //
 };
+use crate::pm_events;
 use crate::recovery;
 use crate::schedule::now;
 use crate::sock::Sock;
@@ -43,6 +44,7 @@ use mptcp_proto::options::{
 };
 use mptcp_proto::path_manager::{
     CloseReason,
+    CommandRefusal,
     Decision,
     Ended,
     Families,
@@ -124,8 +126,11 @@ pub(crate) fn role(connection: &Connection) -> Role {
     }
 }
 
-/// Address and port of both ends of a socket, the local one first.
-fn ends(ssk: Sock) -> ((Address, u16), (Address, u16)) {
+/// Address and port of one end of a socket.
+pub(crate) type End = (Address, u16);
+
+/// Both ends of a socket, the local one first.
+pub(crate) fn ends(ssk: Sock) -> (End, End) {
     // SAFETY: Zeroes are valid end points, which the call fills in from a live TCP socket.
     let (local, peer) = unsafe {
         let mut local: bindings::mptcp_endpoint = core::mem::zeroed();
@@ -219,6 +224,53 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     connection.schedule(event::PATHS);
 }
 
+/// Carries a command of a program out: changes what is known, and does what follows.
+///
+/// # Errors
+///
+/// Those of `change`.
+///
+/// # Context
+///
+/// Process; may sleep. Nothing is owned.
+pub(crate) fn command<R>(
+    connection: &Connection,
+    change: impl FnOnce(&mut Paths) -> core::result::Result<R, CommandRefusal>,
+) -> core::result::Result<R, CommandRefusal> {
+    let mut removed = Removed::none();
+    let mut owned = Owned::take(connection);
+    let settings = choice::settings(connection.msk());
+    let result = match of(&mut owned.data()) {
+        Some(paths) => {
+            paths.set_config(settings.path_config(role(connection)));
+            change(paths)
+        }
+        None => Err(CommandRefusal::NoRoom),
+    };
+    if result.is_ok() && connection.is_off_queue() {
+        run(&mut owned, &mut removed);
+    }
+    drop(owned);
+    removed.close();
+    // What waits behind a subflow that is gone, or behind the listener's queue.
+    connection.schedule(event::PATHS | event::PUSH);
+    result
+}
+
+/// Looks at the state of a connection, if it has any.
+pub(crate) fn look<R>(
+    connection: &Connection,
+    look: impl FnOnce(&Paths) -> Option<R>,
+) -> Option<R> {
+    let mut data = DataLock::take(connection);
+    existing(&mut data).and_then(look)
+}
+
+/// Whether a connection has a subflow, or is about to.
+pub(crate) fn has_subflow(connection: &Connection, id: SubflowId) -> bool {
+    look(connection, |paths| paths.address_ids(id)).is_some()
+}
+
 /// Tells the path manager which addresses and settings the namespace has.
 fn tell_addresses(owned: &mut Owned<'_>, settings: &Settings) {
     let connection = owned.connection();
@@ -233,6 +285,9 @@ fn tell_addresses(owned: &mut Owned<'_>, settings: &Settings) {
     paths.set_config(settings.path_config(role(connection)));
     if settings.path_manager == Kind::Endpoint {
         tell_endpoints(paths, net);
+        return;
+    }
+    if settings.path_manager == Kind::Userspace {
         return;
     }
     let mut table = [Local::NONE; LOCALS];
@@ -413,7 +468,13 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     if !owned.take_subflow(id.slot(), ssk) {
         return;
     }
-    connection.count(Counter::RmSubflow);
+    if matches!(
+        reason,
+        CloseReason::EndpointChanged | CloseReason::AddressLost
+    ) {
+        connection.count(Counter::RmSubflow);
+    }
+    pm_events::on_subflow_closed(ssk);
     ssk.lock(true);
     if let (Some(option), Some(subflow)) = (reason.reset(), subflow::of(ssk)) {
         subflow.set_reset_option(ResetOption::Tcprst(option));

@@ -21,13 +21,14 @@ use crate::netlink::{
     Request, //
 };
 use crate::paths;
+use crate::pm_userspace;
+use crate::port_listener::PortListener;
 use crate::token_table;
 use kernel::ffi::c_int;
 use kernel::prelude::*;
 use mptcp_proto::ids::{
     Address,
-    AddressId,
-    Token, //
+    AddressId, //
 };
 use mptcp_proto::path_manager::{
     Endpoint,
@@ -38,7 +39,7 @@ use mptcp_proto::path_manager::{
 /// Makes the handlers that the tables in src/shims/mptcp_pm_gen.c name: for each command the function that
 /// handles it, and the highest number of an attribute.
 macro_rules! commands {
-    ($($name:ident => $function:ident, $last:ident;)*) => {$(
+    ($($name:ident => $function:path, $last:ident;)*) => {$(
         #[doc = concat!("The command that [`", stringify!($function), "`] handles.")]
         ///
         /// # Safety
@@ -67,13 +68,13 @@ commands! {
     mptcp_pm_nl_set_limits_doit => set_limits, MPTCP_PM_ATTR_SUBFLOWS;
     mptcp_pm_nl_get_limits_doit => tell_limits, MPTCP_PM_ATTR_SUBFLOWS;
     mptcp_pm_nl_set_flags_doit => set_flags, MPTCP_PM_ATTR_ADDR_REMOTE;
-    mptcp_pm_nl_announce_doit => manage, MPTCP_PM_ATTR_TOKEN;
-    mptcp_pm_nl_remove_doit => manage, MPTCP_PM_ATTR_LOC_ID;
-    mptcp_pm_nl_subflow_create_doit => manage, MPTCP_PM_ATTR_ADDR_REMOTE;
-    mptcp_pm_nl_subflow_destroy_doit => manage, MPTCP_PM_ATTR_ADDR_REMOTE;
+    mptcp_pm_nl_announce_doit => pm_userspace::announce, MPTCP_PM_ATTR_TOKEN;
+    mptcp_pm_nl_remove_doit => pm_userspace::withdraw, MPTCP_PM_ATTR_LOC_ID;
+    mptcp_pm_nl_subflow_create_doit => pm_userspace::create_subflow, MPTCP_PM_ATTR_ADDR_REMOTE;
+    mptcp_pm_nl_subflow_destroy_doit => pm_userspace::destroy_subflow, MPTCP_PM_ATTR_ADDR_REMOTE;
 }
 
-/// Tells of all endpoints.
+/// Tells of all endpoints, or of the entries of a connection.
 ///
 /// # Safety
 ///
@@ -87,6 +88,15 @@ unsafe extern "C" fn mptcp_pm_nl_get_addr_dumpit(
     let Some(mut dump) = (unsafe { Dump::new(skb, callback) }) else {
         return EINVAL.to_errno();
     };
+    let request = dump.request(bindings::MPTCP_PM_ATTR_TOKEN);
+    if let Some(request) =
+        request.filter(|request| request.get(bindings::MPTCP_PM_ATTR_TOKEN).is_some())
+    {
+        return match pm_userspace::dump_entries(&mut dump, &request) {
+            Ok(()) => dump.len(),
+            Err(error) => error.to_errno(),
+        };
+    }
     let net = dump.net();
     // CAST: IDs have eight bits, and only they are stored.
     let mut id = *dump.place() as u8;
@@ -103,24 +113,24 @@ unsafe extern "C" fn mptcp_pm_nl_get_addr_dumpit(
 }
 
 /// What a request says of an endpoint.
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The attribute that says it.
-    attribute: Attribute<'a>,
+    pub(crate) attribute: Attribute<'a>,
     /// The ID; 0 if it says none.
-    id: AddressId,
+    pub(crate) id: AddressId,
     /// The address, if it says one.
-    addr: Option<Address>,
+    pub(crate) addr: Option<Address>,
     /// The port.
-    port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// The number of the interface; 0 for any.
-    interface_index: u32,
+    pub(crate) interface_index: u32,
     /// The flags.
-    flags: EndpointFlags,
+    pub(crate) flags: EndpointFlags,
 }
 
 impl<'a> Wanted<'a> {
     /// Reads what the attribute `number` of a request says.
-    fn read(request: &Request<'a>, number: u32) -> Result<Self> {
+    pub(crate) fn read(request: &Request<'a>, number: u32) -> Result<Self> {
         let attribute = request.require(number)?;
         let address = request.address(attribute)?;
         let port = address.get(bindings::MPTCP_PM_ADDR_ATTR_PORT);
@@ -223,14 +233,23 @@ fn add_endpoint(request: &Request<'_>) -> Result {
         flags: wanted.flags,
         serial: 0,
     };
-    endpoints::change(request.net(), |list| {
+    let added = endpoints::change(request.net(), |list| {
         if endpoint.flags.contains(EndpointFlags::IMPLICIT) {
             return Err(EndpointRefusal::Implicit.into());
         }
         Ok::<_, Refused>(list.add(endpoint)?)
+    });
+    let id = added.map_err(|refusal| explain(request, &wanted, refusal))?;
+    let Some(port) = endpoint.port else {
+        return Ok(());
+    };
+    let opened = PortListener::new(request.net(), id, endpoint.addr, port)
+        .and_then(|listener| endpoints::keep(request.net(), listener));
+    opened.map_err(|error| {
+        let _ = endpoints::change(request.net(), |list| Ok::<_, Refused>(list.remove(id)?));
+        let why = c"cannot listen at the address and port";
+        request.refuse(Some(wanted.attribute), why, error)
     })
-    .map(|_| ())
-    .map_err(|refusal| explain(request, &wanted, refusal))
 }
 
 /// Removes the endpoint with an ID.
@@ -243,8 +262,9 @@ fn remove_endpoint(request: &Request<'_>) -> Result {
     endpoints::change(request.net(), |list| {
         Ok::<_, Refused>(list.remove(wanted.id)?)
     })
-    .map(|_| ())
-    .map_err(|refusal| explain(request, &wanted, refusal))
+    .map_err(|refusal| explain(request, &wanted, refusal))?;
+    endpoints::close(request.net(), wanted.id);
+    Ok(())
 }
 
 /// Lets the connections that began at an address give it up: there it has the ID 0.
@@ -268,7 +288,7 @@ fn remove_all(request: &Request<'_>) -> Result {
 /// Changes an endpoint, found by its ID if there is no address.
 fn set_flags(request: &Request<'_>) -> Result {
     if request.get(bindings::MPTCP_PM_ATTR_TOKEN).is_some() {
-        return manage(request);
+        return pm_userspace::set_backup(request);
     }
     let wanted = Wanted::read(request, bindings::MPTCP_PM_ATTR_ADDR)?;
     if wanted.addr.is_none() && wanted.id == AddressId::INITIAL {
@@ -288,7 +308,7 @@ fn set_flags(request: &Request<'_>) -> Result {
 /// Tells of the endpoint with an ID.
 fn tell_endpoint(request: &Request<'_>) -> Result {
     if request.get(bindings::MPTCP_PM_ATTR_TOKEN).is_some() {
-        return manage(request);
+        return pm_userspace::tell_entry(request);
     }
     let wanted = Wanted::read(request, bindings::MPTCP_PM_ATTR_ADDR)?;
     let found = endpoints::look(request.net(), |list| list.get(wanted.id).copied());
@@ -298,7 +318,7 @@ fn tell_endpoint(request: &Request<'_>) -> Result {
 }
 
 /// Writes what there is to say of an endpoint.
-fn put_endpoint(message: &mut Message, endpoint: &Endpoint) -> Result {
+pub(crate) fn put_endpoint(message: &mut Message, endpoint: &Endpoint) -> Result {
     // CAST: Address families are small.
     let (family, number) = match endpoint.addr {
         Address::V4(_) => (bindings::AF_INET as u16, bindings::MPTCP_PM_ADDR_ATTR_ADDR4),
@@ -352,17 +372,4 @@ fn tell_limits(request: &Request<'_>) -> Result {
         message.put(bindings::MPTCP_PM_ATTR_RCV_ADD_ADDRS, &number(accepted))?;
         message.put(bindings::MPTCP_PM_ATTR_SUBFLOWS, &number(subflows))
     })
-}
-
-/// The commands for a connection that user space manages, which none is.
-fn manage(request: &Request<'_>) -> Result {
-    let token = request.require(bindings::MPTCP_PM_ATTR_TOKEN)?;
-    let why = match token_table::find(request.net(), Token::new(token.u32())) {
-        Some(connection) => {
-            connection.msk().put();
-            c"userspace PM not selected"
-        }
-        None => c"invalid token",
-    };
-    Err(request.refuse(Some(token), why, EINVAL))
 }

@@ -18,14 +18,17 @@ use crate::connection::{
 };
 use crate::early;
 use crate::event;
+use crate::in_use;
 use crate::locks::{
     DataLock,
     Owned, //
 };
+use crate::pm_events;
 use crate::push;
 use crate::rx;
 use crate::skb::Skb;
 use crate::sock::Sock;
+use crate::sock_diag;
 use crate::sockopt;
 use crate::subflow::{
     self,
@@ -106,6 +109,12 @@ pub(crate) fn early_ops(number: u32) -> *mut bindings::proto_ops {
 pub(crate) fn connected_ops(number: u32) -> *const bindings::proto_ops {
     // SAFETY: Only the address is taken.
     unsafe { &raw const (*family(number)).connected }
+}
+
+/// The protocol of connection sockets.
+pub(crate) fn connection_prot(number: u32) -> *mut bindings::proto {
+    // SAFETY: Only the address is taken.
+    unsafe { &raw mut (*family(number)).connection }
 }
 
 /// TCP's operations of an address family.
@@ -377,6 +386,7 @@ mod connected {
         unsafe {
             if let Some(connection) = connection(sk) {
                 connection.forget_token();
+                in_use::add(connection.msk().net(), connection.msk().family(), -1);
                 connection.free_queued();
                 bindings::mptcp_shim_stop_timers(sk);
                 bindings::mptcp_shim_put_ca((*connection.msk().icsk()).icsk_ca_ops);
@@ -516,6 +526,7 @@ pub(crate) fn destroy(msk: Sock) {
     // SAFETY: Only connection sockets come here.
     let connection = unsafe { connection::of(msk) };
     if connection.end_hold() {
+        pm_events::on_closed(connection);
         connection.set_state(bindings::TCP_CLOSE);
         // SAFETY: A live socket with our protocol, whose initial reference this gives back.
         unsafe { bindings::sk_common_release(msk.as_ptr()) };
@@ -566,19 +577,29 @@ unsafe extern "C" fn birth(sk: *mut bindings::sock) -> c_int {
 }
 
 /// The protocol tables, while it lives.
-pub(crate) struct Registration;
+pub(crate) struct Registration {
+    /// Their lines in `/proc/net/protocols`.
+    _lines: [in_use::Line; 2],
+}
 
 impl Registration {
     /// Makes the tables and registers the protocol numbers for both address families.
     ///
     /// # Errors
     ///
-    /// Those of `inet6_register_protosw`.
+    /// Those of `inet6_register_protosw`; `ENOBUFS`: the kernel has no place for another protocol.
     pub(crate) fn new() -> Result<Self> {
         for number in [bindings::AF_INET, bindings::AF_INET6] {
             // SAFETY: Module init is the only user of the tables so far; TCP's tables are static.
             unsafe { fill(family(number), number) };
         }
+        // SAFETY: The tables are complete, and there are no sockets yet.
+        let lines = unsafe {
+            [
+                in_use::Line::new(bindings::AF_INET)?,
+                in_use::Line::new(bindings::AF_INET6)?,
+            ]
+        };
         for place in 0..PROTOCOLS.len() {
             // SAFETY: The entries are complete.
             unsafe {
@@ -591,7 +612,7 @@ impl Registration {
                 }
             }
         }
-        Ok(Self)
+        Ok(Self { _lines: lines })
     }
 
     /// Removes the first `count` protocol numbers.
@@ -648,7 +669,7 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*prot).setsockopt = Some(sockopt::setsockopt);
         (*prot).getsockopt = Some(sockopt::getsockopt);
         (*prot).psock_update_sk_prot = None;
-        (*prot).diag_destroy = None;
+        (*prot).diag_destroy = Some(sock_diag::destroy);
 
         let ops = &raw mut (*tables).early;
         core::ptr::copy_nonoverlapping(stream_ops(number), ops, 1);

@@ -10,6 +10,7 @@ use crate::close::end_broken;
 use crate::config;
 use crate::locks::Owned;
 use crate::paths;
+use crate::pm_events;
 use crate::push;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -58,6 +59,7 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
         }
         repeat_data_of(owned, ssk, Lost::Undelivered);
         if owned.take_subflow(slot, ssk) {
+            pm_events::on_subflow_closed(ssk);
             removed.push(ssk);
             refused |= !sent && matches!(how, Ended::Refused | Ended::Reset(_));
             paths::on_ended(owned, id, how);

@@ -9,10 +9,13 @@
 //! RFC 8684, Sections 3.3 and 3.7. C counterpart: `mptcp_incoming_options` in net/mptcp/options.c.
 
 use crate::bindings;
+use crate::choice;
 use crate::counters::Counter;
 use crate::event;
 use crate::locks::DataLock;
+use crate::netlink::has_listeners;
 use crate::paths;
+use crate::pm_events;
 use crate::schedule::now;
 use crate::skb::{
     Header,
@@ -43,6 +46,7 @@ use mptcp_proto::options::{
     MpFastclose,
     MptcpOption, //
 };
+use mptcp_proto::path_manager::Kind;
 use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
@@ -126,7 +130,7 @@ pub(crate) fn on_segment(
             }
             other => {
                 seen = true;
-                on_signal(subflow, &mut data, &other);
+                on_signal(ssk, subflow, &mut data, &other);
             }
         }
     }
@@ -228,17 +232,20 @@ fn on_fourth_ack(subflow: &Subflow, data: &mut DataLock<'_>) {
 ///
 /// RFC 8684, Sections 3.3.8 and 3.4.
 #[cold]
-fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
+fn on_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
     let connection = data.connection();
     if let MptcpOption::AddAddr(option) = option {
-        return on_add_addr(subflow, data, option);
+        return on_add_addr(ssk, subflow, data, option);
     }
     if !connection.is_joinable() {
         return;
     }
     match option {
         MptcpOption::RemoveAddr(option) => {
-            connection.count(Counter::RmAddr);
+            for id in option.ids() {
+                connection.count(Counter::RmAddr);
+                pm_events::on_removed(connection, id);
+            }
             if let Some(paths) = paths::of(data) {
                 paths.on_remove_addr(option);
             }
@@ -250,6 +257,7 @@ fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_
             };
             paths.on_mp_prio(subflow.id(), option);
             paths::note_priorities(data);
+            pm_events::on_priority(ssk, subflow);
         }
         _ => return,
     }
@@ -260,18 +268,10 @@ fn on_signal(subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_
 /// DSS that the server has got ours, and often comes first.
 ///
 /// RFC 8684, Section 3.4.1.
-fn on_add_addr(subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
+fn on_add_addr(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
     let connection = data.connection();
-    connection.count(match option.hmac {
-        Some(_) => Counter::AddAddr,
-        None => Counter::EchoAdd,
-    });
-    if option.port.is_some() {
-        connection.count(Counter::PortAdd);
-    }
     if let Some(hmac) = option.hmac {
         if hmac != connection.peer_hmac(option) {
-            connection.count(Counter::AddAddrDrop);
             return;
         }
         if !subflow.is_proven() {
@@ -279,7 +279,24 @@ fn on_add_addr(subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
             connection.on_fully_established();
         }
     }
+    connection.count(match option.hmac {
+        Some(_) => Counter::AddAddr,
+        None => Counter::EchoAdd,
+    });
+    if option.port.is_some() {
+        connection.count(Counter::PortAdd);
+    }
     if !connection.is_joinable() {
+        return;
+    }
+    if option.hmac.is_some() {
+        pm_events::on_announced(connection, ssk, option);
+    }
+    let settings = choice::settings(connection.msk());
+    let is_unheard =
+        settings.path_manager == Kind::Userspace && !has_listeners(connection.msk().net());
+    if is_unheard && option.hmac.is_some() {
+        connection.count(Counter::AddAddrDrop);
         return;
     }
     let Some(paths) = paths::of(data) else {

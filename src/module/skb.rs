@@ -293,20 +293,20 @@ impl Skb {
     }
 
     /// Puts `option` behind TCP's own options on a segment that leaves, which may cost SACK blocks;
-    /// without room or memory the packet stays as it is.
+    /// without room or memory the packet stays as it is, and the answer is `false`.
     #[inline]
-    pub(crate) fn add_option(self, ssk: Sock, option: &MptcpOption<'_>) {
+    pub(crate) fn add_option(self, ssk: Sock, option: &MptcpOption<'_>) -> bool {
         let len = option.padded_len();
         if let Some(gap) = self.open_gap(len) {
             let written = option.emit_padded(gap);
             debug_assert!(written == Some(len));
-            return;
+            return true;
         }
         let mut bytes = [0; OPTIONS_MAX];
         let written = option.emit_padded(&mut bytes);
-        if let Some(option) = written.and_then(|len| bytes.get(..len)) {
-            self.squeeze_in(ssk, option);
-        }
+        written
+            .and_then(|len| bytes.get(..len))
+            .is_some_and(|option| self.squeeze_in(ssk, option))
     }
 
     /// [`Self::add_option`] for the bytes of an option, a multiple of four.
@@ -314,7 +314,9 @@ impl Skb {
     pub(crate) fn add_option_bytes<const N: usize>(self, ssk: Sock, option: &[u8; N]) {
         match self.open_gap(N) {
             Some(gap) => gap.copy_from_slice(option),
-            None => self.squeeze_in(ssk, option),
+            None => {
+                self.squeeze_in(ssk, option);
+            }
         }
     }
 
@@ -339,19 +341,49 @@ impl Skb {
         Some(unsafe { core::slice::from_raw_parts_mut(gap.cast::<u8>(), len) })
     }
 
-    /// Puts `option` in the place of SACK blocks, if there are enough of them.
+    /// Takes TCP's timestamps off a segment that leaves; `false`, with the segment unchanged, when it has
+    /// none.
     #[cold]
-    fn squeeze_in(self, ssk: Sock, option: &[u8]) {
-        self.grow_options(0, option);
-        self.renew_checksum(ssk);
+    pub(crate) fn drop_timestamps(self, ssk: Sock) -> bool {
+        // As TCP writes them: aligned by two options without meaning, in front of all others.
+        const HEAD: [u8; 4] = [1, 1, 8, 10];
+        const LEN: usize = 12;
+        let Some((_, options)) = self.outgoing() else {
+            return false;
+        };
+        let Some(rest) = options.get(LEN..).filter(|_| options.starts_with(&HEAD)) else {
+            return false;
+        };
+        let mut block = [0; OPTIONS_MAX];
+        for (to, from) in block.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        let old = TCP_HEADER + options.len();
+        let fits = self.resize_header(0, old, old - LEN);
+        if fits {
+            self.set_options(0, block.get(..old - LEN - TCP_HEADER).unwrap_or_default());
+            self.renew_checksum(ssk);
+        }
+        fits
+    }
+
+    /// Puts `option` in the place of SACK blocks; `false` when there are not enough of them.
+    #[cold]
+    fn squeeze_in(self, ssk: Sock, option: &[u8]) -> bool {
+        let fits = self.grow_options(0, option);
+        if fits {
+            self.renew_checksum(ssk);
+        }
+        fits
     }
 
     /// Puts `option`, whose length is a multiple of four, behind the options of an outgoing segment.
     ///
     /// `below` header bytes lie in front of the TCP header (the IP header, when the packet already
-    /// has one). SACK blocks give way when there is no room; without room the packet stays as it is.
+    /// has one). SACK blocks give way when there is no room; without room the packet stays as it is, and
+    /// the answer is `false`.
     #[inline]
-    pub(crate) fn grow_options(self, below: usize, option: &[u8]) {
+    pub(crate) fn grow_options(self, below: usize, option: &[u8]) -> bool {
         let skb = self.as_ptr();
         // SAFETY: The TCP header is linear behind `below` bytes, as `outgoing` says.
         let old = unsafe { usize::from(*(*skb).data.add(below + 12) >> 4) * 4 };
@@ -365,26 +397,35 @@ impl Skb {
             );
         }
         let Some(used) = make_room(&mut block, old - TCP_HEADER, option.len()) else {
-            return;
+            return false;
         };
         let Some(place) = block.get_mut(used..used + option.len()) else {
-            return;
+            return false;
         };
         place.copy_from_slice(option);
         let new = TCP_HEADER + used + option.len();
         if !self.resize_header(below, old, new) {
-            return;
+            return false;
         }
-        // SAFETY: The header now has `new` linear bytes behind `below`.
+        self.set_options(below, block.get(..new - TCP_HEADER).unwrap_or_default());
+        true
+    }
+
+    /// Writes all options of a segment whose header, behind `below` bytes, has room for just them.
+    #[inline]
+    fn set_options(self, below: usize, options: &[u8]) {
+        let skb = self.as_ptr();
+        let len = TCP_HEADER + options.len();
+        // SAFETY: The header has `len` linear bytes behind `below`.
         unsafe {
             core::ptr::copy_nonoverlapping(
-                block.as_ptr(),
+                options.as_ptr(),
                 (*skb).data.add(below + TCP_HEADER),
-                new - TCP_HEADER,
+                options.len(),
             );
             let offset = (*skb).data.add(below + 12);
             // CAST: At most 60 / 4.
-            *offset = (*offset & 0x0f) | (((new / 4) as u8) << 4);
+            *offset = (*offset & 0x0f) | (((len / 4) as u8) << 4);
         }
     }
 

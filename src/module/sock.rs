@@ -213,6 +213,19 @@ impl Sock {
         read!((*self.as_ptr()).__sk_common.__bindgen_anon_5.skc_flags) & (1 << flag) != 0
     }
 
+    /// Sets a `sock_flags` flag.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned, or its spinlock held while nobody owns it.
+    pub(crate) fn set_flag(self, flag: bindings::sock_flags) {
+        let flags = read!((*self.as_ptr()).__sk_common.__bindgen_anon_5.skc_flags) | 1 << flag;
+        write!(
+            (*self.as_ptr()).__sk_common.__bindgen_anon_5.skc_flags,
+            flags
+        );
+    }
+
     /// Shutdown directions, `RCV_SHUTDOWN | SEND_SHUTDOWN`.
     #[inline]
     pub(crate) fn shutdown_mask(self) -> u8 {
@@ -239,6 +252,11 @@ impl Sock {
     /// Sets the pending error, positive errno.
     pub(crate) fn set_error(self, errno: i32) {
         write!((*self.as_ptr()).sk_err, errno);
+    }
+
+    /// The interface that it is bound to; 0 if it is not.
+    pub(crate) fn bound_interface(self) -> i32 {
+        read!((*self.as_ptr()).__sk_common.skc_bound_dev_if)
     }
 
     /// Wakes whoever waits for readability.
@@ -360,6 +378,15 @@ impl Sock {
     #[inline]
     pub(crate) fn rcv_nxt(self) -> u32 {
         read!((*self.tcp()).rcv_nxt)
+    }
+
+    /// Sets it.
+    ///
+    /// # Locking
+    ///
+    /// As for [`Self::set_flag`].
+    pub(crate) fn set_rcv_nxt(self, rcv_nxt: u32) {
+        write!((*self.tcp()).rcv_nxt, rcv_nxt);
     }
 
     /// Oldest sequence number the peer has not acknowledged.

@@ -130,6 +130,8 @@ pub(crate) struct Subflow {
     connection: NonNull<Connection>,
     /// What the path manager calls it.
     id: SubflowId,
+    /// Whether it is a join of the peer.
+    accepted: bool,
     /// Our initial sequence number: relative sequence numbers count from here.
     local_isn: AtomicU32,
     /// The peer's.
@@ -140,6 +142,8 @@ pub(crate) struct Subflow {
     local_backup: AtomicBool,
     /// Whether the peer has asked us.
     peer_backup: AtomicBool,
+    /// What we call our address.
+    local_id: AtomicU8,
     /// What the peer calls its address.
     peer_id: AtomicU8,
     /// Whether it makes no progress.
@@ -262,9 +266,11 @@ impl Subflow {
     ) -> Self {
         let flag = || AtomicBool::new(false);
         let is_proven = matches!(handshake, Handshake::Accepted | Handshake::Joined);
-        let held_by = match handshake {
-            Handshake::Joined => hold::QUEUE,
-            _ => hold::CONNECTION,
+        let accepted = matches!(handshake, Handshake::Joined);
+        let held_by = if accepted {
+            hold::QUEUE
+        } else {
+            hold::CONNECTION
         };
         Self {
             // SAFETY: Zeroes are a valid RCU head.
@@ -272,11 +278,13 @@ impl Subflow {
             msk: connection.msk(),
             connection: NonNull::from(connection),
             id,
+            accepted,
             local_isn: AtomicU32::new(0),
             peer_isn: AtomicU32::new(0),
             proven: AtomicBool::new(is_proven),
             local_backup: flag(),
             peer_backup: flag(),
+            local_id: AtomicU8::new(0),
             peer_id: AtomicU8::new(0),
             stale: flag(),
             relieved: flag(),
@@ -359,6 +367,11 @@ impl Subflow {
         self.id != SubflowId::INITIAL
     }
 
+    /// Whether it is a join of the peer.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
     /// Whether either host wants it to be used only as a backup.
     #[inline]
     pub(crate) fn is_backup(&self) -> bool {
@@ -432,8 +445,19 @@ impl Subflow {
         self.is_stale() && !self.relieved.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes what the peer has said in its SYN-ACK: the ID of its address, and whether it wants the
-    /// subflow to be used only as a backup.
+    /// Notes what we call our address.
+    pub(crate) fn set_local_id(&self, id: AddressId) {
+        self.local_id.store(id.get(), Ordering::Relaxed);
+    }
+
+    /// What the hosts call the addresses of its ends, ours first.
+    pub(crate) fn address_ids(&self) -> (AddressId, AddressId) {
+        let id = |id: &AtomicU8| AddressId::new(id.load(Ordering::Relaxed));
+        (id(&self.local_id), id(&self.peer_id))
+    }
+
+    /// Notes what the peer has said in its SYN or SYN-ACK: the ID of its address, and whether it wants
+    /// the subflow to be used only as a backup.
     pub(crate) fn set_peer(&self, id: AddressId, backup: bool) {
         self.peer_id.store(id.get(), Ordering::Relaxed);
         self.peer_backup.store(backup, Ordering::Relaxed);
@@ -514,7 +538,6 @@ impl Subflow {
         let connection = self.connection();
         if reaction.is_fallback() {
             match event {
-                Event::InfiniteMapping => {}
                 Event::DataWithoutMapping => connection.count(Counter::MPCapableDataFallback),
                 _ => connection.count(Counter::DssFallback),
             }

@@ -114,6 +114,50 @@ pub(crate) fn find<'a>(net: *mut bindings::net, token: Token) -> Option<&'a Conn
     })
 }
 
+/// Where in the table a walk has come to; zeroes are its beginning.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Place {
+    /// The chain, counted through all shards.
+    chain: usize,
+    /// How many of the chain have been passed.
+    passed: usize,
+}
+
+/// The next connection of `net` behind `place`, which moves on. The caller gets a reference to its socket.
+///
+/// One that comes or goes between two calls may be missed, or another one told twice.
+pub(crate) fn next<'a>(net: *mut bindings::net, place: &mut Place) -> Option<&'a Connection> {
+    for (number, shard) in TABLE.0.iter().enumerate().skip(place.chain / CHAINS) {
+        let first = number * CHAINS;
+        let found = with_chains(shard, |chains| {
+            let from = place.chain.saturating_sub(first);
+            for (chain, head) in chains.iter().enumerate().skip(from) {
+                if first + chain != place.chain {
+                    (place.chain, place.passed) = (first + chain, 0);
+                }
+                let (mut next, mut count) = (*head, 0);
+                // SAFETY: Connections in a chain are alive: they leave it before they are freed.
+                while let Some(connection) = unsafe { next.as_ref() } {
+                    count += 1;
+                    if count > place.passed && connection.msk().net() == net {
+                        place.passed = count;
+                        connection.msk().hold();
+                        return Some(connection);
+                    }
+                    next = connection.next_by_token.load(Ordering::Relaxed);
+                }
+            }
+            (place.chain, place.passed) = (first + CHAINS, 0);
+            None
+        });
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
 /// Removes `connection`, if it is there.
 pub(crate) fn remove(connection: &Connection) {
     with_chain(connection.token(), |head| {

@@ -66,3 +66,9 @@ int mptcp_shim_put_int(char __user *value, int __user *len, int answer)
 		return -EFAULT;
 	return 0;
 }
+
+/* @n more sockets of a protocol in /proc/net/protocols. */
+void mptcp_shim_count_in_use(const struct net *net, const struct proto *prot, int n)
+{
+	sock_prot_inuse_add(net, prot, n);
+}

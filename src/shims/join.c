@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sockets that the module makes for itself: further subflows, and the listener they join through. */
 #include <linux/net.h>
+#include <net/inet6_hashtables.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/request_sock.h>
@@ -225,6 +226,25 @@ int mptcp_shim_make_listener(struct net *net, int family, void (*data_ready)(str
 	return 0;
 }
 
+/* A listener at @end, which joins are sent to. */
+int mptcp_shim_make_port_listener(struct net *net, const struct mptcp_endpoint *end, struct socket **sock)
+{
+	struct sockaddr_storage address;
+	const int len = to_sockaddr(end, &address);
+	int err;
+
+	err = sock_create_kern(net, end->is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, IPPROTO_TCP, sock);
+	if (err)
+		return err;
+	sock_set_reuseaddr((*sock)->sk);
+	err = kernel_bind(*sock, (struct sockaddr_unsized *)&address, len);
+	if (!err)
+		err = kernel_listen(*sock, 1024);
+	if (err)
+		sock_release(*sock);
+	return err;
+}
+
 /*
  * A child of a listener of the kernel's does not count as a user of its namespace, and TCP stops the timers
  * of such a socket when it is closed: a FIN that is lost would never be repeated.
@@ -303,4 +323,37 @@ bool mptcp_shim_take_join(struct sock *child, struct mptcp_join *join)
 	kfree(tp->saved_syn);
 	tp->saved_syn = NULL;
 	return true;
+}
+
+/*
+ * The listener that the SYN @skb, which netfilter shows, would go to; NULL when there is none. It lives until
+ * the end of the RCU read-side section.
+ */
+struct sock *mptcp_shim_lookup_listener(struct net *net, struct sk_buff *skb, int family)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+	const int offset = skb_transport_offset(skb) + __tcp_hdrlen(th);
+
+	if (family == AF_INET) {
+		const struct iphdr *ip = ip_hdr(skb);
+
+		return __inet_lookup_listener(net, skb, offset, ip->saddr, th->source, ip->daddr, ntohs(th->dest),
+					      inet_iif(skb), inet_sdif(skb));
+	}
+#if IS_ENABLED(CONFIG_IPV6)
+	return inet6_lookup_listener(net, skb, offset, &ipv6_hdr(skb)->saddr, th->source, &ipv6_hdr(skb)->daddr,
+				     ntohs(th->dest), inet6_iif(skb), inet6_sdif(skb));
+#else
+	return NULL;
+#endif
+}
+
+/*
+ * Lets the SYN @skb be answered with a request that remembers it, also where SYN cookies are wanted, which
+ * cannot; not while the queue of requests is full. TCP takes @isn for that of a connection in TIME-WAIT.
+ */
+void mptcp_shim_keep_request(const struct sock *listener, struct sk_buff *skb, u32 isn)
+{
+	if (!inet_csk_reqsk_queue_is_full(listener))
+		TCP_SKB_CB(skb)->tcp_tw_isn = isn;
 }

@@ -129,3 +129,30 @@ void mptcp_shim_nest_end(struct sk_buff *skb, struct nlattr *nest)
 {
 	nla_nest_end(skb, nest);
 }
+
+/* Whether anybody waits for events of a namespace. */
+bool mptcp_shim_has_listeners(struct net *net)
+{
+	return genl_has_listeners(&pm_family, net, EVENTS);
+}
+
+/* NULL without memory, or when the header does not fit. */
+struct sk_buff *mptcp_shim_begin_event(u8 event, void **header)
+{
+	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_ATOMIC);
+
+	if (!skb)
+		return NULL;
+	*header = genlmsg_put(skb, 0, 0, &pm_family, 0, event);
+	if (!*header) {
+		nlmsg_free(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+void mptcp_shim_send_event(struct net *net, struct sk_buff *skb, void *header)
+{
+	genlmsg_end(skb, header);
+	genlmsg_multicast_netns(&pm_family, net, skb, 0, EVENTS, GFP_ATOMIC);
+}

@@ -11,4 +11,5 @@
 #include "request.c"
 #include "skb.c"
 #include "sock.c"
+#include "sock_diag.c"
 #include "tcp.c"
