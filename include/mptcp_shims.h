@@ -351,5 +351,10 @@ bool mptcp_shim_try_module_get(void);
 void mptcp_shim_module_put(void);
 struct module *mptcp_shim_this_module(void);
 u64 mptcp_shim_siphash4(const u64 secret[2], u64 a, u64 b, u64 c, u64 d);
+/* trace.c */
+void mptcp_shim_trace_schedule(u32 token, u32 subflow, u64 dsn, u32 len, bool again);
+void mptcp_shim_trace_mapping(u32 token, u32 subflow, u64 dsn, u32 ssn, u32 len, bool sent);
+void mptcp_shim_trace_fallback(u32 token, u32 subflow, const char *event, const char *reaction);
+void mptcp_shim_trace_path(u32 token, const char *decision, u32 subflow, u8 local_id, u8 peer_id);
 
 #endif

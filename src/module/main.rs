@@ -64,6 +64,7 @@ mod subflow;
 mod subflows;
 mod sysctl;
 mod token_table;
+mod trace;
 mod transmit_map;
 mod tx;
 mod upcall;

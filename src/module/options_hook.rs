@@ -29,6 +29,7 @@ use crate::subflow::{
     Signal,
     Subflow, //
 };
+use crate::trace;
 use mptcp_proto::handshake::Carrier;
 use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::Mapping;
@@ -277,6 +278,9 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     let una = subflow.local_ssn(ssk.snd_una());
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
+    if let Some(mapping) = mapping {
+        trace::on_mapping(subflow, mapping, true);
+    }
     let form = if subflow.is_proven() {
         form_of(ssk, connection, subflow, mapping, packet)
     } else {

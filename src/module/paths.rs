@@ -36,6 +36,7 @@ use crate::subflow::{
     Subflow, //
 };
 use crate::subflows::Removed;
+use crate::trace;
 use kernel::prelude::*;
 use mptcp_proto::ids::Address;
 use mptcp_proto::options::{
@@ -178,6 +179,9 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             paths.on_timer();
             paths.decide(now(), rto)
         };
+        if let Some(decision) = &decision {
+            trace::on_path(connection, decision);
+        }
         match decision {
             None => return,
             Some(Decision::Connect {

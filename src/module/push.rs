@@ -25,6 +25,7 @@ use crate::subflow::{
     self,
     Subflow, //
 };
+use crate::trace;
 use crate::worker;
 use mptcp_proto::mapping::Mapping;
 use mptcp_proto::seq::DataSeq;
@@ -247,6 +248,7 @@ fn hand_over(
         unsafe { subflow.transmit().unassign(ssn.advance(sent as u32)) };
     }
     let end = dsn.advance(sent);
+    trace::on_schedule(subflow, mapping.take(sent as u32), repeated.is_some());
     if repeated.is_some() && sent > 0 {
         owned.connection().on_repeated(sent);
     }

@@ -29,6 +29,7 @@ use crate::subflow::{
     storage,
     Subflow, //
 };
+use crate::trace;
 use mptcp_proto::connection::{
     AckOutcome,
     FinOutcome, //
@@ -430,6 +431,7 @@ fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
 ///
 /// The data lock is held.
 fn remember(ssk: Sock, subflow: &Subflow, mapping: Mapping) {
+    trace::on_mapping(subflow, mapping, false);
     let oldest = subflow.peer_ssn(ssk.copied_seq());
     // SAFETY: The data lock is held, and the reference ends with this function.
     let table = unsafe { subflow.receive() };

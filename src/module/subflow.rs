@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
 use crate::sock::Sock;
+use crate::trace;
 use crate::transmit_map::TransmitMap;
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -535,6 +536,7 @@ impl Subflow {
     /// RFC 8684, Section 3.7.
     pub(crate) fn react(&self, event: Event) -> Reaction {
         let reaction = self.decide(event);
+        trace::on_fallback(self, event, reaction);
         let connection = self.connection();
         if reaction.is_fallback() {
             match event {

@@ -28,6 +28,7 @@ use crate::subflow::{
     self,
     Subflow, //
 };
+use crate::trace;
 use crate::worker;
 use kernel::page::{
     PAGE_SHIFT,
@@ -241,6 +242,7 @@ fn write_packets(
         bindings::mptcp_shim_send_some(ssk.as_ptr(), message, asked as usize, QUIETLY | more)
     };
     let sent = u32::try_from(result).unwrap_or(0);
+    trace::on_schedule(subflow, mapping.take(sent), false);
     if sent < asked {
         // SAFETY: The subflow is owned, and `map` above is not used any more.
         unsafe { subflow.transmit() }.unassign(ssn.advance(sent));

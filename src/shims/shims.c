@@ -13,3 +13,4 @@
 #include "sock.c"
 #include "sock_diag.c"
 #include "tcp.c"
+#include "trace.c"
