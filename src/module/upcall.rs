@@ -48,7 +48,9 @@ impl Connection {
         let mut data = DataLock::take(self);
         if self.has_fallen_back() {
             let mut events = 0;
-            if ssk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 != 0 {
+            // A reset is no end of the stream.
+            let is_shut = ssk.shutdown_mask() & bindings::RCV_SHUTDOWN as u8 != 0;
+            if is_shut && ssk.error() == 0 {
                 let end = data.proto.rcv_nxt();
                 if data.proto.on_data_fin(end) == FinOutcome::Finished {
                     events |= event::PEER_FINISHED;

@@ -49,7 +49,7 @@ logged() { dmesg | grep -qF "$1"; }
 
 ### Settings
 
-managers='fullmesh ndiffports none endpoint'
+managers='fullmesh ndiffports none endpoint userspace'
 schedulers='minrtt roundrobin redundant blest ecf'
 check "available_path_managers" reads client available_path_managers "$managers"
 check "available_schedulers" reads client available_schedulers "$schedulers"
