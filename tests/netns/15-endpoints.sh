@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Shows that endpoints can be added, changed and removed by netlink, that wrong requests are refused with a reason, and that connections
-# use endpoints as their flags say.
+# use endpoints as their flags say, with a port of their own or without.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 need_module
@@ -14,8 +14,6 @@ for namespace in client server; do
 	# The second path has addresses of its own at both ends.
 	ip netns exec $namespace sysctl -qw net.ipv4.conf.all.rp_filter=0
 done
-python3 "$here/endpoints.py" >"$work/endpoints" 2>&1 || :
-tee -a "$work/tap" <"$work/endpoints"
-grep -q '^# endpoints complete' "$work/endpoints" || fail "endpoints.py runs to its end" "$(tail -n 5 "$work/endpoints")"
-new_taint || fail "a kernel warning" "$(kernel_trouble)"
+cases endpoints
+cases ports
 finish

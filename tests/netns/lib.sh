@@ -592,3 +592,15 @@ socket_calls() {
 	grep -q '^# sockets complete' "$work/sockets" || fail "$calls sockets.py runs to its end" "$(tail -n 5 "$work/sockets")"
 	new_taint || fail "$calls socket calls: a kernel warning" "$(kernel_trouble)"
 }
+
+### Cases in Python
+
+# cases NAME [WORD...]: NAME.py, which prints a line for each of its cases.
+cases() {
+	cases_name=$1
+	shift
+	python3 "$here/$cases_name.py" "$@" 2>&1 | tee "$work/$cases_name" | tee -a "$work/tap"
+	grep -q "^# $cases_name complete" "$work/$cases_name" ||
+		fail "$cases_name.py runs to its end" "$(tail -n 5 "$work/$cases_name")"
+	new_taint || fail "$cases_name: a kernel warning" "$(kernel_trouble)"
+}
