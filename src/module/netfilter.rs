@@ -232,12 +232,13 @@ unsafe extern "C" fn local_out(
                 on_syn_ack(packet, sk, state);
             } else if sk_state == bindings::TCP_SYN_SENT {
                 on_syn(packet, sk, state);
-            } else if sk.is_null() {
-                on_cookie(packet, state);
             } else if let Some(option) = request::pending_reset() {
+                // With IPv4 it belongs to a socket of the kernel's, with IPv6 to none.
                 if packet.is_tcp(family(state)) {
                     add_option(packet, MptcpOption::MpTcprst(option), family(state));
                 }
+            } else if sk.is_null() {
+                on_cookie(packet, state);
             }
         }
     }
