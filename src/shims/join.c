@@ -37,7 +37,8 @@ void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local,
 
 	memset(local, 0, sizeof(*local));
 	memset(peer, 0, sizeof(*peer));
-	local->port = inet->inet_num;
+	/* A socket that has ended has given inet_num back. */
+	local->port = ntohs(inet->inet_sport);
 	peer->port = ntohs(inet->inet_dport);
 #if IS_ENABLED(CONFIG_IPV6)
 	if (inet_csk(sk)->icsk_af_ops->net_header_len == sizeof(struct ipv6hdr)) {
