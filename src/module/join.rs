@@ -489,6 +489,8 @@ pub(crate) fn connect(
         peer: false,
     });
     subflow.set_local_id(local_id);
+    // Its SYN-ACK says so, too, if there is one.
+    subflow.set_peer(peer.id, false);
     let data = owned.data();
     subflow.set_copied(data.proto.snd_una());
     let placed = connection.subflows().put(id.slot(), ssk);
