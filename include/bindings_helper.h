@@ -16,6 +16,7 @@
 #include <linux/notifier.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
+#include <linux/sock_diag.h>
 #include <linux/splice.h>
 #include <linux/sysctl.h>
 #include <linux/tcp.h>

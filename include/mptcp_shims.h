@@ -161,6 +161,7 @@ void mptcp_shim_unregister_diag(const struct inet_diag_handler *handler);
 int mptcp_shim_diag_fill(struct sock *sk, struct sk_buff *skb, struct netlink_callback *cb,
 			 const struct inet_diag_req_v2 *req);
 int mptcp_shim_diag_reply(struct sock *sk, struct netlink_callback *cb, const struct inet_diag_req_v2 *req);
+bool mptcp_shim_diag_names(struct sock *sk, const struct inet_diag_req_v2 *req);
 void mptcp_shim_diag_queues(const struct sock *sk, struct inet_diag_msg *msg);
 void mptcp_shim_ports(const struct sock *sk, struct mptcp_ports *ports);
 struct net *mptcp_shim_net_of_skb(const struct sk_buff *skb);

@@ -34,6 +34,7 @@ static mut HANDLER: bindings::inet_diag_handler = {
     let mut handler: bindings::inet_diag_handler = unsafe { core::mem::zeroed() };
     handler.dump = Some(dump);
     handler.dump_one = Some(dump_one);
+    handler.destroy = Some(destroy_one);
     handler.idiag_get_info = Some(get_info);
     handler.idiag_type = if canonical::IS_FREE {
         canonical::PROTOCOL
@@ -250,7 +251,34 @@ unsafe extern "C" fn get_info(
     }
 }
 
-/// `ss -K`: ends a connection with an error, and resets its subflows.
+/// `ss -K -M`: ends the connection that a request names by its ports and its cookie.
+///
+/// # Safety
+///
+/// Called by socket diagnostics, in process context.
+unsafe extern "C" fn destroy_one(
+    skb: *mut bindings::sk_buff,
+    request: *const bindings::inet_diag_req_v2,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let net = unsafe { bindings::mptcp_shim_net_of_skb(skb) };
+    let mut place = Place::default();
+    while let Some(connection) = token_table::next(net, &mut place) {
+        let msk = connection.msk();
+        // SAFETY: As above; a live socket, of which there is a reference. CAST: An errno is small.
+        let result = unsafe {
+            bindings::mptcp_shim_diag_names(msk.as_ptr(), request)
+                .then(|| bindings::sock_diag_destroy(msk.as_ptr(), bindings::ECONNABORTED as c_int))
+        };
+        msk.put();
+        if let Some(result) = result {
+            return result;
+        }
+    }
+    ENOENT.to_errno()
+}
+
+/// Ends a connection with an error, and resets its subflows; `ENOENT` if it is over already, as with TCP.
 ///
 /// # Safety
 ///
@@ -262,9 +290,15 @@ pub(crate) unsafe extern "C" fn destroy(sk: *mut bindings::sock, error: c_int) -
     };
     let msk = connection.msk();
     msk.lock(false);
-    msk.set_error(error);
-    msk.report_error();
+    let is_over = msk.state() == bindings::TCP_CLOSE;
+    if !is_over {
+        msk.set_error(error);
+        msk.report_error();
+    }
     msk.release();
+    if is_over {
+        return ENOENT.to_errno();
+    }
     connection.schedule(event::ABORT);
     0
 }

@@ -115,7 +115,7 @@ pub(crate) fn find<'a>(net: *mut bindings::net, token: Token) -> Option<&'a Conn
 }
 
 /// Where in the table a walk has come to; zeroes are its beginning.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Place {
     /// The chain, counted through all shards.

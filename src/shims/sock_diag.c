@@ -93,6 +93,16 @@ void mptcp_shim_ports(const struct sock *sk, struct mptcp_ports *ports)
 	ports->peer = (__force u16)inet_sk(sk)->inet_dport;
 }
 
+/* Whether @req names @sk: by its ports, and by its cookie, which no other socket has. */
+bool mptcp_shim_diag_names(struct sock *sk, const struct inet_diag_req_v2 *req)
+{
+	const u32 *cookie = req->id.idiag_cookie;
+
+	return req->id.idiag_sport == inet_sk(sk)->inet_sport && req->id.idiag_dport == inet_sk(sk)->inet_dport &&
+	       (cookie[0] != INET_DIAG_NOCOOKIE || cookie[1] != INET_DIAG_NOCOOKIE) &&
+	       !sock_diag_check_cookie(sk, cookie);
+}
+
 struct net *mptcp_shim_net_of_skb(const struct sk_buff *skb)
 {
 	return sock_net(skb->sk);
