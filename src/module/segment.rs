@@ -212,7 +212,10 @@ fn on_fastclose(data: &mut DataLock<'_>, fastclose: &MpFastclose) -> u32 {
     }
     data.connection().count(Counter::MPFastcloseRx);
     data.proto.on_fastclose();
-    connection.msk().set_error(bindings::ECONNRESET as i32);
+    // If it was ended here, its error may not have been read yet.
+    if connection.msk().state() != bindings::TCP_CLOSE {
+        connection.msk().set_error(bindings::ECONNRESET as i32);
+    }
     event::BROKEN | event::RESET
 }
 
