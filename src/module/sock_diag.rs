@@ -34,7 +34,10 @@ static mut HANDLER: bindings::inet_diag_handler = {
     let mut handler: bindings::inet_diag_handler = unsafe { core::mem::zeroed() };
     handler.dump = Some(dump);
     handler.dump_one = Some(dump_one);
-    handler.destroy = Some(destroy_one);
+    #[cfg(CONFIG_INET_DIAG_DESTROY)]
+    {
+        handler.destroy = Some(destroy_one);
+    }
     handler.idiag_get_info = Some(get_info);
     handler.idiag_type = if canonical::IS_FREE {
         canonical::PROTOCOL
@@ -256,6 +259,7 @@ unsafe extern "C" fn get_info(
 /// # Safety
 ///
 /// Called by socket diagnostics, in process context.
+#[cfg(CONFIG_INET_DIAG_DESTROY)]
 unsafe extern "C" fn destroy_one(
     skb: *mut bindings::sk_buff,
     request: *const bindings::inet_diag_req_v2,

@@ -111,7 +111,7 @@ def bad_options_are_refused_as_tcp_does():
 def choice_before_connect():
     sock = make("client")
     for option, default, names in ((SCHEDULER, "minrtt", "minrtt roundrobin redundant blest ecf"),
-                                   (PATH_MANAGER, "fullmesh", "fullmesh ndiffports none endpoint")):
+                                   (PATH_MANAGER, "fullmesh", "fullmesh ndiffports none endpoint userspace")):
         same(chosen(sock, option), default)
         for name in names.split():
             sock.setsockopt(SOL_MPTCP, option, name.encode())
