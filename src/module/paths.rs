@@ -241,6 +241,23 @@ pub(crate) fn command<R>(
     connection: &Connection,
     change: impl FnOnce(&mut Paths) -> core::result::Result<R, CommandRefusal>,
 ) -> core::result::Result<R, CommandRefusal> {
+    command_and_look(connection, change, |_, result| result)
+}
+
+/// [`command`], and what `look` sees before anything else can happen to the connection.
+///
+/// # Errors
+///
+/// Those of `change`.
+///
+/// # Context
+///
+/// Process; may sleep. Nothing is owned.
+pub(crate) fn command_and_look<R, T>(
+    connection: &Connection,
+    change: impl FnOnce(&mut Paths) -> core::result::Result<R, CommandRefusal>,
+    look: impl FnOnce(&Connection, R) -> T,
+) -> core::result::Result<T, CommandRefusal> {
     let mut removed = Removed::none();
     let mut owned = Owned::take(connection);
     let settings = choice::settings(connection.msk());
@@ -254,6 +271,7 @@ pub(crate) fn command<R>(
     if result.is_ok() && connection.is_off_queue() {
         run(&mut owned, &mut removed);
     }
+    let result = result.map(|result| look(connection, result));
     drop(owned);
     removed.close();
     // What waits behind a subflow that is gone, or behind the listener's queue.

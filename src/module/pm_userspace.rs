@@ -155,16 +155,20 @@ pub(crate) fn create_subflow(request: &Request<'_>) -> Result {
             .unwrap_or_else(|| paths::ends(connection.first()).1 .1),
         id: peer.id,
     };
-    let id = paths::command(&connection, |paths| paths.create_subflow(&entry, &end)).map_err(
-        |refusal| {
-            let attribute = match refusal {
-                CommandRefusal::Families => None,
-                _ => Some(local.attribute),
-            };
-            explain(request, attribute, refusal)
-        },
-    )?;
-    if connection.is_off_queue() && !paths::has_subflow(&connection, id) {
+    // One that the peer refuses at once has begun all the same.
+    let has_begun = paths::command_and_look(
+        &connection,
+        |paths| paths.create_subflow(&entry, &end),
+        paths::has_subflow,
+    )
+    .map_err(|refusal| {
+        let attribute = match refusal {
+            CommandRefusal::Families => None,
+            _ => Some(local.attribute),
+        };
+        explain(request, attribute, refusal)
+    })?;
+    if connection.is_off_queue() && !has_begun {
         return Err(request.refuse(
             None,
             c"connect error: no way there from that address",
