@@ -131,7 +131,6 @@ int mptcp_shim_copy_from_user(void *to, const void __user *from, size_t len);
 void mptcp_shim_idle_ms(const struct sock *sk, struct mptcp_idle *idle);
 void mptcp_shim_subflow_addrs(const struct sock *sk, struct mptcp_subflow_addrs *addrs);
 int mptcp_shim_put_int(char __user *value, int __user *len, int answer);
-
 void mptcp_shim_count_in_use(const struct net *net, const struct proto *prot, int n);
 
 /* netlink.c */
@@ -352,6 +351,7 @@ bool mptcp_shim_try_module_get(void);
 void mptcp_shim_module_put(void);
 struct module *mptcp_shim_this_module(void);
 u64 mptcp_shim_siphash4(const u64 secret[2], u64 a, u64 b, u64 c, u64 d);
+
 /* trace.c */
 void mptcp_shim_trace_schedule(u32 token, u32 subflow, u64 dsn, u32 len, bool again);
 void mptcp_shim_trace_mapping(u32 token, u32 subflow, u64 dsn, u32 ssn, u32 len, bool sent);

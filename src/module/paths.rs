@@ -492,7 +492,7 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     }
     if matches!(
         reason,
-        CloseReason::EndpointChanged | CloseReason::AddressLost
+        CloseReason::EndpointChanged | CloseReason::AddressLost | CloseReason::Commanded
     ) {
         connection.count(Counter::RmSubflow);
     }

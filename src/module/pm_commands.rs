@@ -151,6 +151,34 @@ impl<'a> Wanted<'a> {
     }
 }
 
+impl Wanted<'_> {
+    /// The address, which there must be.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`; the sender is told.
+    pub(crate) fn require_addr(&self, request: &Request<'_>) -> Result<Address> {
+        let missing = || request.refuse(Some(self.attribute), c"missing family", EINVAL);
+        self.addr.ok_or_else(missing)
+    }
+
+    /// What is described, with an address.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::require_addr`].
+    pub(crate) fn endpoint(&self, request: &Request<'_>) -> Result<Endpoint> {
+        Ok(Endpoint {
+            id: self.id,
+            addr: self.require_addr(request)?,
+            port: self.port,
+            interface_index: self.interface_index,
+            flags: self.flags,
+            serial: 0,
+        })
+    }
+}
+
 /// Reads an address, if there is one.
 fn read_address<'a>(
     request: &Request<'a>,
@@ -224,15 +252,7 @@ impl From<Error> for Refused {
 /// Adds an endpoint.
 fn add_endpoint(request: &Request<'_>) -> Result {
     let wanted = Wanted::read(request, bindings::MPTCP_PM_ENDPOINT_ADDR)?;
-    let missing = || request.refuse(Some(wanted.attribute), c"missing family", EINVAL);
-    let endpoint = Endpoint {
-        id: wanted.id,
-        addr: wanted.addr.ok_or_else(missing)?,
-        port: wanted.port,
-        interface_index: wanted.interface_index,
-        flags: wanted.flags,
-        serial: 0,
-    };
+    let endpoint = wanted.endpoint(request)?;
     let added = endpoints::change(request.net(), |list| {
         if endpoint.flags.contains(EndpointFlags::IMPLICIT) {
             return Err(EndpointRefusal::Implicit.into());

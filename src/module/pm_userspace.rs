@@ -11,7 +11,6 @@
 use crate::bindings;
 use crate::choice;
 use crate::connection::Connection;
-use crate::counters::Counter;
 use crate::netlink::{
     Attribute,
     Dump,
@@ -34,7 +33,6 @@ use mptcp_proto::ids::{
 use mptcp_proto::path_manager::{
     canonical,
     CommandRefusal,
-    Endpoint,
     EndpointFlags,
     Kind,
     Paths,
@@ -95,25 +93,12 @@ fn explain<'a>(
     request.refuse(attribute, why, error)
 }
 
-/// The entry that a request describes.
-fn entry<'a>(request: &Request<'a>, wanted: &Wanted<'a>) -> Result<Endpoint> {
-    let missing = || request.refuse(Some(wanted.attribute), c"missing family", EINVAL);
-    Ok(Endpoint {
-        id: wanted.id,
-        addr: wanted.addr.ok_or_else(missing)?,
-        port: wanted.port,
-        interface_index: wanted.interface_index,
-        flags: wanted.flags,
-        serial: 0,
-    })
-}
-
 /// Announces an address to the peer.
 pub(crate) fn announce(request: &Request<'_>) -> Result {
     request.require(bindings::MPTCP_PM_ATTR_ADDR)?;
     let connection = managed(request)?;
     let wanted = Wanted::read(request, bindings::MPTCP_PM_ATTR_ADDR)?;
-    let entry = entry(request, &wanted)?;
+    let entry = wanted.endpoint(request)?;
     paths::command(&connection, |paths| paths.announce_entry(&entry))
         .map_err(|refusal| explain(request, Some(wanted.attribute), refusal))
 }
@@ -137,7 +122,7 @@ pub(crate) fn create_subflow(request: &Request<'_>) -> Result {
     request.require(bindings::MPTCP_PM_ATTR_ADDR_REMOTE)?;
     let connection = managed(request)?;
     let local = Wanted::read(request, bindings::MPTCP_PM_ATTR_ADDR)?;
-    let mut entry = entry(request, &local)?;
+    let mut entry = local.endpoint(request)?;
     if entry.flags.contains(EndpointFlags::SIGNAL) {
         return Err(explain(
             request,
@@ -147,9 +132,8 @@ pub(crate) fn create_subflow(request: &Request<'_>) -> Result {
     }
     entry.flags = entry.flags.with(EndpointFlags::SUBFLOW);
     let peer = Wanted::read(request, bindings::MPTCP_PM_ATTR_ADDR_REMOTE)?;
-    let missing = || request.refuse(Some(peer.attribute), c"missing family", EINVAL);
     let end = PeerEnd {
-        addr: peer.addr.ok_or_else(missing)?,
+        addr: peer.require_addr(request)?,
         port: peer
             .port
             .unwrap_or_else(|| paths::ends(connection.first()).1 .1),
@@ -195,9 +179,7 @@ pub(crate) fn destroy_subflow(request: &Request<'_>) -> Result {
     let id = find(&connection, &local, &peer)
         .ok_or_else(|| request.refuse(None, c"subflow not found", ESRCH))?;
     paths::command(&connection, |paths| paths.destroy_subflow(id))
-        .map_err(|refusal| explain(request, None, refusal))?;
-    connection.count(Counter::RmSubflow);
-    Ok(())
+        .map_err(|refusal| explain(request, None, refusal))
 }
 
 /// Makes a subflow a backup, or a regular one.

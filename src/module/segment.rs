@@ -13,7 +13,6 @@ use crate::choice;
 use crate::counters::Counter;
 use crate::event;
 use crate::locks::DataLock;
-use crate::netlink::has_listeners;
 use crate::paths;
 use crate::pm_events;
 use crate::schedule::now;
@@ -47,7 +46,7 @@ use mptcp_proto::options::{
     MpFastclose,
     MptcpOption, //
 };
-use mptcp_proto::path_manager::Kind;
+use mptcp_proto::path_manager::Joins;
 use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
@@ -296,10 +295,9 @@ fn on_add_addr(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &A
     if option.hmac.is_some() {
         pm_events::on_announced(connection, ssk, option);
     }
-    let settings = choice::settings(connection.msk());
-    let is_unheard =
-        settings.path_manager == Kind::Userspace && !has_listeners(connection.msk().net());
-    if is_unheard && option.hmac.is_some() {
+    // A program manages the connection, and none listens.
+    let is_unheard = || choice::settings(connection.msk()).joins == Joins::Refused;
+    if option.hmac.is_some() && is_unheard() {
         connection.count(Counter::AddAddrDrop);
         return;
     }

@@ -63,18 +63,23 @@ void mptcp_shim_refuse_missing(struct genl_info *info, u32 attr)
 }
 
 /* NULL without memory, or when the header does not fit. */
-struct sk_buff *mptcp_shim_begin_reply(struct genl_info *info, void **header)
+static struct sk_buff *begin(u32 portid, u32 seq, u8 command, gfp_t gfp, void **header)
 {
-	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, gfp);
 
 	if (!skb)
 		return NULL;
-	*header = genlmsg_put_reply(skb, info, &pm_family, 0, info->genlhdr->cmd);
+	*header = genlmsg_put(skb, portid, seq, &pm_family, 0, command);
 	if (!*header) {
 		nlmsg_free(skb);
 		return NULL;
 	}
 	return skb;
+}
+
+struct sk_buff *mptcp_shim_begin_reply(struct genl_info *info, void **header)
+{
+	return begin(info->snd_portid, info->snd_seq, info->genlhdr->cmd, GFP_KERNEL, header);
 }
 
 int mptcp_shim_send_reply(struct sk_buff *skb, void *header, struct genl_info *info)
@@ -136,19 +141,9 @@ bool mptcp_shim_has_listeners(struct net *net)
 	return genl_has_listeners(&pm_family, net, EVENTS);
 }
 
-/* NULL without memory, or when the header does not fit. */
 struct sk_buff *mptcp_shim_begin_event(u8 event, void **header)
 {
-	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_ATOMIC);
-
-	if (!skb)
-		return NULL;
-	*header = genlmsg_put(skb, 0, 0, &pm_family, 0, event);
-	if (!*header) {
-		nlmsg_free(skb);
-		return NULL;
-	}
-	return skb;
+	return begin(0, 0, event, GFP_ATOMIC, header);
 }
 
 void mptcp_shim_send_event(struct net *net, struct sk_buff *skb, void *header)

@@ -46,6 +46,7 @@ use super::host::{
     number,
     peer_id,
     setup,
+    Timed,
     COPIES,
     PORT,
     RTO, //
@@ -163,6 +164,16 @@ pub(super) fn endpoint(id: u8, local: u8, has_port: bool, flags: EndpointFlags) 
         interface_index: u32::from(local),
         flags,
         serial: 0,
+    }
+}
+
+impl Timed for CommandedHost {
+    fn act(&mut self) {
+        CommandedHost::act(self);
+    }
+
+    fn clock(&mut self) -> (&mut Timestamp, &mut Option<Timestamp>, &mut Paths) {
+        (&mut self.now, &mut self.timer, &mut self.paths)
     }
 }
 
@@ -546,23 +557,6 @@ impl CommandedHost {
                     .on_subflow_established(*id, peer, false, self.now);
             }
         }
-    }
-
-    /// Lets time pass, with the timer.
-    fn wait_until(&mut self, end: Timestamp) {
-        for round in 0.. {
-            assert!(round < 1_000, "the timer fires without end");
-            self.act();
-            match self.timer.filter(|timer| *timer <= end) {
-                Some(timer) => {
-                    self.now = self.now.max(timer);
-                    self.timer = None;
-                    self.paths.on_timer();
-                }
-                None => break,
-            }
-        }
-        self.now = self.now.max(end);
     }
 
     /// Lets everything succeed until nothing is left to do: what was commanded has been done.

@@ -42,6 +42,7 @@ use super::host::{
     number,
     peer_id,
     setup,
+    Timed,
     COPIES,
     PORT,
     RTO, //
@@ -147,6 +148,16 @@ pub(super) struct EndpointHost {
     names: BTreeSet<(u8, u8)>,
     /// The announcement that waits for its echo.
     waiting: Option<Waiting>,
+}
+
+impl Timed for EndpointHost {
+    fn act(&mut self) {
+        EndpointHost::act(self);
+    }
+
+    fn clock(&mut self) -> (&mut Timestamp, &mut Option<Timestamp>, &mut Paths) {
+        (&mut self.now, &mut self.timer, &mut self.paths)
+    }
 }
 
 impl EndpointHost {
@@ -409,23 +420,6 @@ impl EndpointHost {
             self.paths.on_subflow_established(id, peer, false, self.now);
             self.subflows.insert(id.slot(), (id, subflow));
         }
-    }
-
-    /// Lets time pass, with the timer.
-    fn wait_until(&mut self, end: Timestamp) {
-        for round in 0.. {
-            assert!(round < 1_000, "the timer fires without end");
-            self.act();
-            match self.timer.filter(|timer| *timer <= end) {
-                Some(timer) => {
-                    self.now = self.now.max(timer);
-                    self.timer = None;
-                    self.paths.on_timer();
-                }
-                None => break,
-            }
-        }
-        self.now = self.now.max(end);
     }
 
     /// Lets everything succeed until nothing is left to do.

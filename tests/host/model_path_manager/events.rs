@@ -11,10 +11,7 @@ use mptcp_proto::path_manager::{
     JoinVerdict,
     Policy, //
 };
-use mptcp_proto::time::{
-    Duration,
-    Timestamp, //
-};
+use mptcp_proto::time::Duration;
 
 use super::host::{
     address,
@@ -23,6 +20,7 @@ use super::host::{
     peer_id,
     Host,
     Subflow,
+    Timed,
     PORT, //
 };
 
@@ -187,23 +185,6 @@ impl Host {
                     .on_subflow_established(*id, peer, false, self.now);
             }
         }
-    }
-
-    /// Lets time pass, with the timer.
-    fn wait_until(&mut self, end: Timestamp) {
-        for round in 0.. {
-            assert!(round < 1_000, "the timer fires without end");
-            self.act();
-            match self.timer.filter(|timer| *timer <= end) {
-                Some(timer) => {
-                    self.now = self.now.max(timer);
-                    self.timer = None;
-                    self.paths.on_timer();
-                }
-                None => break,
-            }
-        }
-        self.now = self.now.max(end);
     }
 
     /// Lets everything succeed until nothing is left to do.

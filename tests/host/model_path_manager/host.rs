@@ -150,6 +150,44 @@ pub(super) fn join(local: u8, peer: u8) -> Join {
     }
 }
 
+/// What lives in time: a model's host.
+pub(super) trait Timed {
+    /// Does what is decided, until nothing is.
+    fn act(&mut self);
+
+    /// The time, when the timer fires, and whom it is for.
+    fn clock(&mut self) -> (&mut Timestamp, &mut Option<Timestamp>, &mut Paths);
+
+    /// Lets time pass, with the timer.
+    fn wait_until(&mut self, end: Timestamp) {
+        for round in 0.. {
+            assert!(round < 1_000, "the timer fires without end");
+            self.act();
+            let (now, timer, paths) = self.clock();
+            match timer.filter(|timer| *timer <= end) {
+                Some(fires) => {
+                    *now = (*now).max(fires);
+                    *timer = None;
+                    paths.on_timer();
+                }
+                None => break,
+            }
+        }
+        let (now, ..) = self.clock();
+        *now = (*now).max(end);
+    }
+}
+
+impl Timed for Host {
+    fn act(&mut self) {
+        Host::act(self);
+    }
+
+    fn clock(&mut self) -> (&mut Timestamp, &mut Option<Timestamp>, &mut Paths) {
+        (&mut self.now, &mut self.timer, &mut self.paths)
+    }
+}
+
 impl Host {
     /// Makes a host with the first subflow.
     pub(super) fn new(config: Config, initial_joinable: bool, echoes: bool) -> Self {
