@@ -12,13 +12,14 @@
 //!   connection    --------------[dsn ........... dsn + len)------->
 //! ```
 //!
-//! Three tables hold them, each over storage that the caller owns and can replace by a larger one:
+//! Four tables hold them, each over storage that the caller owns and can replace by a larger one:
 //!
 //! - [`Table`] answers "which DSN is this byte?". Neighbours with the same offset melt into one
 //!   entry, so that a bulk transfer needs a handful of entries whatever its length.
 //! - [`Declared`] keeps mappings as they were put on the wire, because a retransmission has to
 //!   repeat the same declaration: a receiver may refuse any other.
 //! - [`Checked`] keeps received mappings apart together with their checksums.
+//! - [`Sums`] keeps what the payload of declared mappings adds up to, for checksums to be repeated.
 //!
 //! [`Signal`] is what a DSS option declares.
 //!
@@ -35,6 +36,7 @@
 mod checked;
 mod declared;
 mod signal;
+mod sums;
 mod table;
 
 pub use checked::{
@@ -46,6 +48,11 @@ pub use declared::{
     Declared, //
 };
 pub use signal::Signal;
+pub use sums::{
+    joined_sum,
+    Sum,
+    Sums, //
+};
 pub use table::Table;
 
 use crate::ring::Ring;
