@@ -17,10 +17,12 @@ use crate::diag;
 use crate::handshake::Agreement;
 use crate::in_use;
 use crate::join;
+use crate::locks::DataLock;
 use crate::net;
 use crate::pm_events;
 use crate::proto_ops;
 use crate::rx;
+use crate::segment;
 use crate::skb::Header;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -82,11 +84,11 @@ pub(crate) fn attach_first(ssk: Sock, agreement: &Agreement, header: &Header) ->
         connection.abandon();
         return Err(ENOMEM);
     };
-    if let Some(mapping) = agreement.first_mapping(connection.peer_idsn()) {
-        // SAFETY: The handshake has just succeeded: nobody else looks at the subflow yet.
-        let _ = unsafe { subflow.receive() }.insert(mapping);
-    }
     begin(ssk, subflow, agreement.local_isn, agreement.peer_isn);
+    if let Some((len, checksum)) = agreement.first_data {
+        let _data = DataLock::take(connection);
+        segment::declare_first(ssk, subflow, len, checksum);
+    }
     pm_events::on_created(connection);
     if agreement.client.is_none() {
         pm_events::on_established(connection);

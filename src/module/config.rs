@@ -137,6 +137,8 @@ static ALLOW_JOIN_INITIAL: Rule = rule(
     1,
     tell_connections,
 );
+/// Whether we require checksums; we use them as well if the peer does.
+static CHECKSUMS: Rule = rule(c"checksum_enabled", Values::Numbers(0, 1), 0, |_| ());
 /// Whether an ADD_ADDR may take the place of TCP's timestamps.
 static DROP_TIMESTAMPS: Rule = rule(
     c"add_addr_v6_port_drop_ts",
@@ -202,6 +204,8 @@ pub(crate) struct Config {
     allow_join_initial: Setting,
     /// See [`SYN_RETRANS`].
     syn_retrans: Setting,
+    /// See [`CHECKSUMS`].
+    checksums: Setting,
     /// See [`DROP_TIMESTAMPS`].
     drop_timestamps: Setting,
     /// See [`BY_NAME_MANAGER`].
@@ -212,7 +216,7 @@ pub(crate) struct Config {
 
 /// Files of the settings, and the two lists of names; some are also where the kernel's own MPTCP has
 /// them.
-pub(crate) type Files = (Directory<13>, Option<Directory<11>>);
+pub(crate) type Files = (Directory<14>, Option<Directory<12>>);
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
@@ -229,6 +233,7 @@ impl Config {
             add_addr_timeout: Setting::new(&ADD_ADDR_TIMEOUT, net),
             allow_join_initial: Setting::new(&ALLOW_JOIN_INITIAL, net),
             syn_retrans: Setting::new(&SYN_RETRANS, net),
+            checksums: Setting::new(&CHECKSUMS, net),
             drop_timestamps: Setting::new(&DROP_TIMESTAMPS, net),
             by_name_manager: Setting::new(&BY_NAME_MANAGER, net),
             by_name_type: Setting::new(&BY_NAME_TYPE, net),
@@ -258,6 +263,7 @@ impl Config {
             self.add_addr_timeout.file(),
             self.allow_join_initial.file(),
             self.syn_retrans.file(),
+            self.checksums.file(),
             self.drop_timestamps.file(),
         ];
         // SAFETY: By the function's contract; the lists are static.
@@ -273,6 +279,7 @@ impl Config {
             self.add_addr_timeout.file(),
             self.allow_join_initial.file(),
             self.syn_retrans.file(),
+            self.checksums.file(),
             self.drop_timestamps.file(),
             self.by_name_manager.file(),
             self.by_name_type.file(),
@@ -305,6 +312,12 @@ impl Config {
             0 => path_manager::Kind::Endpoint,
             _ => path_manager::Kind::Userspace,
         }
+    }
+
+    /// Whether we require checksums.
+    #[inline]
+    pub(crate) fn requires_checksums(&self) -> bool {
+        self.checksums.get() != 0
     }
 
     /// Whether an ADD_ADDR may take the place of TCP's timestamps.

@@ -24,6 +24,7 @@ use crate::counters::{
 };
 use crate::crypto::KernelSha256;
 use crate::event;
+use crate::failure::Failure;
 use crate::handshake::Agreement;
 use crate::in_use;
 use crate::locks::{
@@ -109,6 +110,8 @@ pub(crate) struct Connection {
     checksum: bool,
     /// Whether the connection has fallen back: one subflow, no MPTCP options any more.
     fallen_back: AtomicBool,
+    /// What the hosts have said since a checksum was wrong.
+    failure: Failure,
     /// Next data sequence number expected: what Data ACKs carry. Written under the data lock.
     rcv_nxt: AtomicU64,
     /// Right edge of the window that the peer has been promised.
@@ -137,8 +140,8 @@ pub(crate) struct Connection {
     pub(crate) rescue: UnsafeCell<Rescue>,
     /// What was sent again to end sooner; protected like the scheduler.
     pub(crate) tail: UnsafeCell<Tail>,
-    /// Whether data was handed over a second time.
-    reinjected: AtomicBool,
+    /// Whether data was handed over a second time, or a second subflow has joined.
+    scattered: AtomicBool,
     /// How many bytes were.
     repeated: AtomicU64,
     /// Whether the peer has shown that it is a host of this connection, so that it may join.
@@ -208,6 +211,7 @@ impl Connection {
                 initial_joinable: !agreement.no_joins,
                 checksum: agreement.checksum,
                 fallen_back: AtomicBool::new(false),
+                failure: Failure::new(),
                 rcv_nxt: AtomicU64::new(rcv_nxt.get()),
                 edge: AtomicU64::new(rcv_nxt.advance(u64::from(ssk.rcv_wnd())).get()),
                 data_acked: AtomicU64::new(rcv_nxt.get()),
@@ -222,7 +226,7 @@ impl Connection {
                 scheduler: UnsafeCell::new(AnyScheduler::new(settings.scheduler)),
                 rescue: UnsafeCell::new(Rescue::new()),
                 tail: UnsafeCell::new(Tail::new()),
-                reinjected: AtomicBool::new(false),
+                scattered: AtomicBool::new(false),
                 repeated: AtomicU64::new(0),
                 joinable: AtomicBool::new(agreement.client.is_none()),
             },
@@ -399,10 +403,9 @@ impl Connection {
         self.checksum
     }
 
-    /// Whether data was handed over a second time, so that the bytes of a subflow are no longer
-    /// those of the stream.
-    pub(crate) fn has_reinjected(&self) -> bool {
-        self.reinjected.load(Ordering::Relaxed)
+    /// Whether the bytes of the one subflow are those of the stream, each once and in order.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        !self.scattered.load(Ordering::Relaxed)
     }
 
     /// How many bytes were handed over a second time.
@@ -420,9 +423,9 @@ impl Connection {
         self.repeated.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Notes that data is handed over a second time.
-    pub(crate) fn set_reinjected(&self) {
-        self.reinjected.store(true, Ordering::Relaxed);
+    /// Notes that data is handed over a second time, or that a second subflow may carry some.
+    pub(crate) fn set_scattered(&self) {
+        self.scattered.store(true, Ordering::Relaxed);
     }
 
     /// Whether further subflows can join.
@@ -430,6 +433,7 @@ impl Connection {
     pub(crate) fn is_joinable(&self) -> bool {
         self.joinable.load(Ordering::Relaxed)
             && !self.has_fallen_back()
+            && !self.failure.has_begun()
             && !self.subflows.are_shut()
     }
 
@@ -469,9 +473,17 @@ impl Connection {
     /// RFC 8684, Section 3.7.
     pub(crate) fn fall_back(&self) {
         if !self.fallen_back.swap(true, Ordering::Relaxed) {
-            // A DATA_FIN that was only an option has to become a FIN.
-            self.schedule(event::PUSH);
+            // A DATA_FIN that was only an option has to become a FIN, and what waits to be verified is
+            // not verified any more.
+            let held = if self.checksum { event::HELD } else { 0 };
+            self.schedule(event::PUSH | held);
         }
+    }
+
+    /// What the hosts have said since a checksum was wrong.
+    #[inline]
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     /// Next data sequence number expected.

@@ -97,8 +97,12 @@ table! {
     MPJoinSynTxBindErr,
     /// Joins that could not begin: no route.
     MPJoinSynTxConnectErr,
+    /// Infinite mappings sent.
+    InfiniteMapTx,
     /// Infinite mappings received.
     InfiniteMapRx,
+    /// Mappings whose checksum did not fit.
+    DataCsumErr,
     /// Runs of data put behind all others that wait for their turn.
     OFOQueueTail,
     /// Runs of data that came before their turn.
@@ -135,6 +139,10 @@ table! {
     MPFastcloseTx,
     /// MP_FASTCLOSEs received.
     MPFastcloseRx,
+    /// MP_FAILs sent.
+    MPFailTx,
+    /// MP_FAILs received.
+    MPFailRx,
     /// Resets with MP_TCPRST sent.
     MPRstTx,
     /// Resets with MP_TCPRST received.

@@ -42,10 +42,12 @@ pub(crate) const GIVE_UP: u32 = 1 << 14;
 pub(crate) const FLUSHED: u32 = 1 << 16;
 /// The local address of the first subflow is to be given up.
 pub(crate) const INITIAL_REMOVED: u32 = 1 << 17;
+/// What waited in a subflow's queue to be verified is not verified any more.
+pub(crate) const HELD: u32 = 1 << 18;
 
 /// What is done when a process lets go of the connection socket.
 pub(crate) const ON_RELEASE: u32 = ACKED | ROOM | PEER_FINISHED | BROKEN | RESET;
 /// What concerns paths: the path manager is asked what to do.
 pub(crate) const PATH_EVENTS: u32 = PATHS | LOST | JOINED | FLUSHED | INITIAL_REMOVED;
 /// What only the worker does, because it locks subflows.
-pub(crate) const WORK: u32 = PATH_EVENTS | PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | GIVE_UP;
+pub(crate) const WORK: u32 = PATH_EVENTS | PUSH | TIMEOUT | CLOSE | ABORT | ANSWER | GIVE_UP | HELD;

@@ -45,24 +45,22 @@ use mptcp_proto::handshake::{
     Terms,
     ThirdAckOutcome, //
 };
-use mptcp_proto::mapping::Mapping;
 use mptcp_proto::options::{
     mptcp_options,
     MpCapable,
     MptcpOption, //
 };
 use mptcp_proto::path_manager::Refusal;
-use mptcp_proto::seq::{
-    DataSeq,
-    SubflowSeq, //
-};
 
-/// What we offer and accept in a namespace with these settings. A peer that requires DSS checksums gets plain TCP, as RFC
-/// 8684, Section 3.1 asks of a host that does not use them.
+/// What we offer and accept in a namespace with these settings.
 #[inline]
 fn policy(config: &Config) -> Policy {
     Policy {
-        checksums: Checksums::Refused,
+        checksums: if config.requires_checksums() {
+            Checksums::Required
+        } else {
+            Checksums::Accepted
+        },
         no_joins: !config.allows_join_initial(),
         syn_attempts: config.syn_attempts(),
     }
@@ -86,18 +84,6 @@ pub(crate) struct Agreement {
     pub(crate) peer_isn: u32,
     /// Bytes mapped by the third ACK itself, and their checksum.
     pub(crate) first_data: Option<(u16, Option<u16>)>,
-}
-
-impl Agreement {
-    /// The mapping of the data that came with the third ACK.
-    pub(crate) fn first_mapping(&self, peer_idsn: DataSeq) -> Option<Mapping> {
-        let (len, _) = self.first_data?;
-        Some(Mapping::new(
-            SubflowSeq::new(1),
-            peer_idsn.advance(1),
-            u32::from(len),
-        ))
-    }
 }
 
 /// The MP_CAPABLE option of a segment, when there is exactly one that can be read.
@@ -243,24 +229,26 @@ pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::reque
     signals && mp_capable(options).is_none()
 }
 
-/// What a request that was made of a SYN `cookie` is marked with: its SYN-ACK had the option if its third
+/// What a request that was made of a SYN cookie would be marked with: its SYN-ACK had the option if its third
 /// ACK has, in which the key has to be right.
 ///
 /// # Safety
 ///
 /// `request` is live.
-unsafe fn terms(request: *mut bindings::request_sock, cookie: bool) -> Option<(Terms, u32)> {
-    if !cookie {
-        // SAFETY: By this function's contract.
-        return unsafe { request::terms(request) };
-    }
-    // As in every answer: checksums are refused.
+unsafe fn cookie_terms(
+    request: *mut bindings::request_sock,
+    option: Option<&MpCapable>,
+    config: &Config,
+) -> (Terms, u32) {
+    // Checksums are used if either host requires them. Whether the client does shows in its third ACK,
+    // which repeats what was agreed on.
+    let agreed = option.is_some_and(|option| option.flags().checksum_required());
     let terms = Terms {
-        checksum: false,
+        checksum: agreed || config.requires_checksums(),
         no_joins: false,
     };
     // SAFETY: By this function's contract; a TCP request, as TCP calls with it.
-    Some((terms, unsafe { bindings::mptcp_shim_request_isn(request) }))
+    (terms, unsafe { bindings::mptcp_shim_request_isn(request) })
 }
 
 /// A child has been made by the third ACK of a handshake, of a request or of a SYN `cookie`.
@@ -279,17 +267,23 @@ pub(crate) unsafe fn on_third_ack(
     cookie: bool,
 ) {
     // SAFETY: By this function's contract.
-    let Some((terms, local_isn)) = (unsafe { terms(request, cookie) }) else {
+    let marked = unsafe { request::terms(request) };
+    if marked.is_none() && !cookie {
         return;
-    };
+    }
     let addresses = packet.addresses();
     let Some((header, options)) = packet.incoming() else {
         return;
     };
+    let option = mp_capable(options);
+    let (terms, local_isn) = match marked {
+        Some(marked) => marked,
+        // SAFETY: By this function's contract.
+        None => unsafe { cookie_terms(request, option.as_ref(), net::config(child.net())) },
+    };
     let ports = (u32::from(header.source) << 16) | u32::from(header.destination);
     let local_key = request::secret().key(addresses, ports, local_isn);
     let mut server = Server::new(terms, local_key);
-    let option = mp_capable(options);
     let (peer_key, first_data) = match server.on_third_ack(option.as_ref()) {
         ThirdAckOutcome::Established { peer_key } => (peer_key, None),
         ThirdAckOutcome::EstablishedWithData {

@@ -403,6 +403,7 @@ fn accept(
     child.hold();
     drop(data);
     pm_events::on_subflow_established(child, subflow);
+    connection.set_scattered();
     connection.schedule(event::JOINED);
     Ok(())
 }

@@ -46,6 +46,7 @@ use mptcp_proto::options::{
     AddAddr,
     Dss,
     DssMapping,
+    MpFail,
     MpFastclose,
     MpTcprst,
     MptcpOption,
@@ -94,6 +95,9 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         if header.flags & RST == 0 {
             announce_window(ssk, connection, packet, true);
         }
+        if connection.failure().has_begun() {
+            repeat_infinite(ssk, connection, subflow, &header, packet);
+        }
         return;
     }
     if header.flags & RST != 0 {
@@ -105,6 +109,9 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         return;
     }
     announce_window(ssk, connection, packet, true);
+    if connection.failure().has_begun() {
+        add_fail(ssk, connection, packet);
+    }
     if add_signal(ssk, subflow, packet) == Room::Dss {
         on_ack(ssk, connection, subflow, &header, packet);
     }
@@ -129,7 +136,8 @@ fn on_syn(ssk: Sock, packet: Skb) {
     }
 }
 
-/// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow, and MP_TCPRST, which says why.
+/// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow, or MP_FAIL when a checksum was
+/// wrong; and MP_TCPRST, which says why.
 fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb) {
     let reason = match subflow.reset_option() {
         // Closed by its listener before anybody accepted it: the connection ends with it.
@@ -137,6 +145,14 @@ fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb)
         ResetOption::None => return,
         ResetOption::Fastclose => None,
         ResetOption::Tcprst(option) => Some(option),
+        ResetOption::Fail(dsn) => {
+            connection.count(Counter::MPFailTx);
+            packet.add_option(ssk, &MptcpOption::MpFail(MpFail { dsn }));
+            Some(MpTcprst {
+                transient: false,
+                reason: Reason::MiddleboxInterference,
+            })
+        }
     };
     if reason.is_none() {
         let option = MpFastclose {
@@ -151,6 +167,18 @@ fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb)
     });
     connection.count(Counter::MPRstTx);
     packet.add_option(ssk, &MptcpOption::MpTcprst(option));
+}
+
+/// Adds MP_FAIL to a segment without data, if it is time to say it.
+///
+/// RFC 8684, Section 3.7.
+#[cold]
+fn add_fail(ssk: Sock, connection: &Connection, packet: Skb) {
+    if let Some(dsn) = connection.failure().take_due(now()) {
+        if packet.add_option(ssk, &MptcpOption::MpFail(MpFail { dsn })) {
+            connection.count(Counter::MPFailTx);
+        }
+    }
 }
 
 /// Whether a segment has room for a DSS.
@@ -276,6 +304,9 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     }
     let ssn = subflow.local_ssn(header.seq);
     let una = subflow.local_ssn(ssk.snd_una());
+    if connection.failure().has_begun() && declare_infinite(ssk, connection, subflow, ssn, packet) {
+        return;
+    }
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let mapping = unsafe { subflow.transmit() }.declare(ssn, header.payload, una);
     if let Some(mapping) = mapping {
@@ -288,8 +319,74 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
     };
     announce_window(ssk, connection, packet, form == Form::Whole);
     if subflow.is_proven() || !open(ssk, subflow, header, mapping, packet) {
-        add_mapping(ssk, connection, form, mapping, header, packet);
+        add_mapping(ssk, connection, subflow, form, mapping, header, packet);
     }
+}
+
+/// New data from `ssn` on leaves, with the infinite mapping if the peer is to get it; `true` when it has.
+/// The connection has then fallen back.
+///
+/// RFC 8684, Section 3.7.
+#[cold]
+fn declare_infinite(
+    ssk: Sock,
+    connection: &Connection,
+    subflow: &Subflow,
+    ssn: SubflowSeq,
+    packet: Skb,
+) -> bool {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
+    let map = unsafe { subflow.transmit() };
+    let owed = || connection.failure().take_owed();
+    let Some(start) = map.is_new(ssn).then(owed).flatten() else {
+        return false;
+    };
+    let Some(mapping) = map.declare_infinite(start, ssn) else {
+        return false;
+    };
+    announce_window(ssk, connection, packet, true);
+    add_infinite(ssk, connection, mapping, packet);
+    connection.count(Counter::InfiniteMapTx);
+    connection.fall_back();
+    true
+}
+
+/// A segment of a connection that has fallen back is sent: the infinite mapping goes out again with the
+/// data that had it.
+#[cold]
+fn repeat_infinite(
+    ssk: Sock,
+    connection: &Connection,
+    subflow: &Subflow,
+    header: &Header,
+    packet: Skb,
+) {
+    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    let map = unsafe { subflow.transmit() };
+    if let Some(mapping) = map.infinite_at(subflow.local_ssn(header.seq), header.payload) {
+        add_infinite(ssk, connection, mapping, packet);
+    }
+}
+
+/// Adds the DSS with the infinite mapping.
+fn add_infinite(ssk: Sock, connection: &Connection, mapping: Mapping, packet: Skb) {
+    let form = Form::Whole.within(packet.option_room(ssk, Form::Short.space()));
+    let dsn = match form {
+        Form::Short => DsnField::short(mapping.dsn()),
+        _ => DsnField::long(mapping.dsn()),
+    };
+    let mapping = DssMapping {
+        dsn,
+        ssn: mapping.ssn(),
+        data_len: 0,
+        checksum: connection.uses_checksum().then_some(0),
+    };
+    let dss = Dss {
+        data_fin: false,
+        data_ack: (form == Form::Whole).then(|| DsnField::long(connection.rcv_nxt())),
+        mapping: Some(mapping),
+    };
+    packet.add_option(ssk, &MptcpOption::Dss(dss));
 }
 
 /// Chooses the form of the DSS of a segment whose data has `mapping`, and makes TCP leave room for that of
@@ -334,6 +431,7 @@ fn form_of(
 fn add_mapping(
     ssk: Sock,
     connection: &Connection,
+    subflow: &Subflow,
     form: Form,
     mapping: Option<Mapping>,
     header: &Header,
@@ -341,7 +439,7 @@ fn add_mapping(
 ) {
     let data_ack = (form == Form::Whole).then(|| DsnField::long(connection.rcv_nxt()));
     let mapping = mapping.map(|mapping| {
-        let mut option = dss_mapping(connection, mapping, header, packet);
+        let (mapping, mut option) = dss_mapping(ssk, subflow, mapping, header, packet);
         if form == Form::Short {
             option.dsn = DsnField::short(mapping.dsn());
         }
@@ -375,7 +473,7 @@ fn open(
     } else if urgent && connection.progress().stalls() % 2 == 0 {
         None
     } else {
-        third_ack(connection, subflow, header, mapping, packet)
+        third_ack(ssk, subflow, header, mapping, packet)
     };
     if let Some(option) = &option {
         packet.add_option(ssk, option);
@@ -387,7 +485,7 @@ fn open(
 ///
 /// RFC 8684, Section 3.1.
 fn third_ack(
-    connection: &Connection,
+    ssk: Sock,
     subflow: &Subflow,
     header: &Header,
     mapping: Option<Mapping>,
@@ -396,7 +494,7 @@ fn third_ack(
     let carrier = match mapping {
         None => Carrier::Ack,
         Some(mapping) if mapping.ssn() == SubflowSeq::new(1) => {
-            let mapping = dss_mapping(connection, mapping, header, packet);
+            let (_, mapping) = dss_mapping(ssk, subflow, mapping, header, packet);
             Carrier::FirstData {
                 data_len: mapping.data_len,
                 checksum: mapping.checksum,
@@ -411,26 +509,66 @@ fn third_ack(
     client.third_ack(carrier).map(MptcpOption::MpCapable)
 }
 
-/// A mapping as the option has it.
+/// A mapping as the option has it, and the mapping itself: another one if what the declared one adds up to
+/// is not known any more.
 #[inline]
 fn dss_mapping(
-    connection: &Connection,
+    ssk: Sock,
+    subflow: &Subflow,
     mapping: Mapping,
     header: &Header,
     packet: Skb,
-) -> DssMapping {
+) -> (Mapping, DssMapping) {
+    let (mapping, sum) = if subflow.connection().uses_checksum() {
+        let (mapping, sum) = sum_up(ssk, subflow, mapping, header, packet);
+        (mapping, Some(sum))
+    } else {
+        (mapping, None)
+    };
     // CAST: Segments and declared mappings have at most 65,535 bytes of payload.
     let data_len = mapping.len() as u16;
-    let checksum = connection.uses_checksum().then(|| {
-        let sum = packet.network_payload_sum(header.payload);
-        dss_checksum(mapping.dsn(), mapping.ssn(), data_len, sum)
-    });
-    DssMapping {
+    let checksum = sum.map(|sum| dss_checksum(mapping.dsn(), mapping.ssn(), data_len, sum));
+    let option = DssMapping {
         dsn: DsnField::long(mapping.dsn()),
         ssn: mapping.ssn(),
         data_len,
         checksum,
+    };
+    (mapping, option)
+}
+
+/// What the bytes of a mapping add up to, and the mapping. A segment that is sent again may have only some
+/// of the bytes that its mapping covers: their sum was kept. Nearly always; otherwise the segment declares
+/// what it has.
+///
+/// RFC 8684, Section 3.3.1.
+#[cold]
+fn sum_up(
+    ssk: Sock,
+    subflow: &Subflow,
+    mapping: Mapping,
+    header: &Header,
+    packet: Skb,
+) -> (Mapping, u32) {
+    let ssn = subflow.local_ssn(header.seq);
+    // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
+    let map = unsafe { subflow.transmit() };
+    if mapping.ssn() != ssn || mapping.len() > header.payload {
+        if let Some(sum) = map.sum_of(mapping) {
+            return (mapping, sum.into());
+        }
+        let own = Mapping::new(ssn, mapping.dsn_of(ssn), header.payload);
+        let sum = packet.network_payload_sum(header.payload, own.len());
+        return (own, sum.into());
     }
+    let sum = packet.network_payload_sum(header.payload, mapping.len());
+    let una = subflow.local_ssn(ssk.snd_una());
+    if map.note_sum(mapping, sum, una) {
+        // A segment of two mappings could repeat only one, and a receiver that has verified one of them
+        // cannot verify both together.
+        ssk.keep_apart(header.seq);
+    }
+    (mapping, sum.into())
 }
 
 /// A DATA_FIN without data: it takes one data sequence number and no byte of the subflow.

@@ -255,7 +255,7 @@ fn hand_over(
     match source {
         Source::Copy(_) => {
             subflow.set_copied(end);
-            owned.connection().set_reinjected();
+            owned.connection().set_scattered();
         }
         Source::Waiting if repeated.is_none() => {
             owned.queue().advance(sent);

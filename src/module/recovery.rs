@@ -142,7 +142,7 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
             if end.after(una) && !end.after(nxt) {
                 let start = start.later(una);
                 owned.queue().repeats().add(Range { start, end });
-                connection.set_reinjected();
+                connection.set_scattered();
             }
         }
     }
@@ -154,7 +154,7 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
 pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     let connection = owned.connection();
     let nxt = owned.queue().nxt();
-    if connection.has_fallen_back() || !una.before(nxt) {
+    if connection.has_fallen_back() || connection.failure().has_begun() || !una.before(nxt) {
         return;
     }
     let several = connection.subflows().count() > 1;
@@ -168,7 +168,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
         return;
     };
     owned.queue().repeats().add(Range { start: una, end });
-    connection.set_reinjected();
+    connection.set_scattered();
 }
 
 /// Gives the data of subflows that do not answer to the others; `false` when all answer, or there is no

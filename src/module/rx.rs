@@ -9,6 +9,10 @@
 //! C counterpart: `move_skbs_to_msk` in net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::checksums::{
+    self,
+    Found, //
+};
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
@@ -22,7 +26,10 @@ use crate::skb::{
     Skb, //
 };
 use crate::sock::Sock;
-use crate::subflow::Subflow;
+use crate::subflow::{
+    self,
+    Subflow, //
+};
 use mptcp_proto::connection::ReceiveOutcome;
 use mptcp_proto::fallback::{
     Event,
@@ -72,7 +79,21 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             continue;
         };
         let ssn = subflow.peer_ssn(copied);
-        let Some(mapping) = mapping_of(connection, subflow, &data, ssn, left) else {
+        let found = match mapping_of(connection, subflow, &data, ssn, left) {
+            None if connection.uses_checksum() => {
+                checksums::verify(ssk, subflow, &mut data, ssn, left, &mut events)
+            }
+            None => Found::Unmapped,
+            Some(mapping) => Found::Data(mapping),
+        };
+        let Found::Data(mapping) = found else {
+            if found == Found::Held {
+                if ssk.unacked() > ssk.mss() {
+                    // No reader will take it: the sender's clock must go on without one.
+                    events |= event::OUT_OF_ORDER;
+                }
+                break;
+            }
             // Bytes without a mapping have their turn.
             let overdue = if subflow.is_proven() {
                 Event::MappingOverdue
@@ -134,7 +155,22 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
     }
 }
 
-/// What the bytes of the subflow from `ssn` on stand for.
+/// What waited in the queues of the subflows to be verified is not verified any more.
+///
+/// # Locking
+///
+/// The connection socket is owned.
+pub(crate) fn take_held(connection: &Connection) {
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        if let Some(subflow) = subflow::of(ssk) {
+            take_from_subflow(ssk, subflow);
+        }
+        ssk.release();
+    }
+}
+
+/// What the bytes of the subflow from `ssn` on stand for, as far as that needs no checksum.
 #[inline]
 fn mapping_of(
     connection: &Connection,

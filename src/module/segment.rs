@@ -9,9 +9,11 @@
 //! RFC 8684, Sections 3.3 and 3.7. C counterpart: `mptcp_incoming_options` in net/mptcp/options.c.
 
 use crate::bindings;
+use crate::checksums;
 use crate::choice;
 use crate::counters::Counter;
 use crate::event;
+use crate::failure::State;
 use crate::locks::DataLock;
 use crate::paths;
 use crate::pm_events;
@@ -26,6 +28,7 @@ use crate::skb::{
 use crate::sock::Sock;
 use crate::subflow::{
     storage,
+    ResetOption,
     Subflow, //
 };
 use crate::trace;
@@ -33,17 +36,24 @@ use mptcp_proto::connection::{
     AckOutcome,
     FinOutcome, //
 };
-use mptcp_proto::fallback::Event;
+use mptcp_proto::fallback::{
+    Event,
+    Reaction, //
+};
 use mptcp_proto::mapping::{
+    CheckedMapping,
     InsertError,
     Mapping, //
 };
+use mptcp_proto::options::dss::verify_dss_checksum;
 use mptcp_proto::options::{
     mptcp_options,
     AddAddr,
     Dss,
     MpCapable,
+    MpFail,
     MpFastclose,
+    MpTcprst,
     MptcpOption, //
 };
 use mptcp_proto::path_manager::Joins;
@@ -112,17 +122,17 @@ pub(crate) fn on_segment(
             MptcpOption::MpCapable(MpCapable::AckData {
                 sender_key,
                 data_len,
+                checksum,
                 ..
             }) => {
                 seen = true;
                 if sender_key == connection.peer_key() {
-                    let dsn = connection.peer_idsn().advance(1);
-                    remember(
-                        ssk,
-                        subflow,
-                        Mapping::new(SubflowSeq::new(1), dsn, data_len.into()),
-                    );
+                    declare_first(ssk, subflow, data_len, checksum);
                 }
+            }
+            MptcpOption::MpFail(option) => {
+                seen = true;
+                events |= on_mp_fail(subflow, &mut data, header, &option);
             }
             MptcpOption::MpFastclose(fastclose) => {
                 seen = true;
@@ -185,6 +195,7 @@ fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packe
     }
     for option in mptcp_options(options).flatten() {
         match option {
+            MptcpOption::MpFail(_) => connection.count(Counter::MPFailRx),
             MptcpOption::MpTcprst(option) => {
                 connection.count(Counter::MPRstRx);
                 subflow.set_peer_reset(option);
@@ -218,6 +229,40 @@ fn on_fastclose(data: &mut DataLock<'_>, fastclose: &MpFastclose) -> u32 {
     event::BROKEN | event::RESET
 }
 
+/// The peer has found a wrong checksum in what we have sent, or answers our report of one; returns the events
+/// that follow.
+///
+/// RFC 8684, Section 3.7.
+#[cold]
+fn on_mp_fail(subflow: &Subflow, data: &mut DataLock<'_>, header: &Header, option: &MpFail) -> u32 {
+    let connection = data.connection();
+    let failure = connection.failure();
+    connection.count(Counter::MPFailRx);
+    if failure.on_answer() {
+        connection.schedule(event::HELD | event::ANSWER);
+        return 0;
+    }
+    let rcv_nxt = data.proto.rcv_nxt();
+    match failure.state() {
+        State::None if option.dsn.after(data.proto.snd_nxt()) => return 0,
+        State::None => match subflow.react(Event::MpFailReceived) {
+            Reaction::AnswerMpFail => failure.owe(option.dsn, rcv_nxt),
+            Reaction::ResetWithMpFail => {
+                subflow.fail_with(ResetOption::Fail(rcv_nxt));
+                return 0;
+            }
+            _ => return 0,
+        },
+        State::Owed => failure.repeat_answer(),
+        _ => return 0,
+    }
+    if header.payload > 0 {
+        // TCP may answer with data, which does not carry MP_FAIL.
+        connection.schedule(event::ANSWER);
+    }
+    event::ANSWER
+}
+
 /// The peer has answered our join: the subflow may carry data.
 ///
 /// RFC 8684, Section 3.2.
@@ -228,6 +273,7 @@ fn on_fourth_ack(subflow: &Subflow, data: &mut DataLock<'_>) {
     if let Some(paths) = paths::of(data) {
         paths.on_subflow_established(subflow.id(), id, backup, now());
     }
+    connection.set_scattered();
     connection.schedule(event::JOINED);
 }
 
@@ -341,6 +387,9 @@ fn is_plausible(ssk: Sock, header: &Header) -> bool {
 /// An ACK of a connection that has fallen back: its bytes are the connection's.
 fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
     let mut data = DataLock::take(subflow.connection());
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
+    //# After a sender signals an infinite mapping, it MUST only use subflow
+    //# ACKs to clear its send buffer.
     // The position in the stream counts, not what is new since TCP's `snd_una`: TCP may still have
     // the ACKs before this one in its backlog. The FIN's number lies behind all data.
     let ack = data.sent.dsn_of(subflow.local_ssn(header.ack_seq));
@@ -376,7 +425,12 @@ fn on_dss(
     };
     if mapping.is_infinite() {
         data.connection().count(Counter::InfiniteMapRx);
-        subflow.falls_back(Event::InfiniteMapping);
+        if let Reaction::ResetSubflow(reason) = subflow.react(Event::InfiniteMapping) {
+            subflow.fail(MpTcprst {
+                transient: false,
+                reason,
+            });
+        }
         return events;
     }
     if mapping.checksum.is_some() != data.connection().uses_checksum() {
@@ -386,8 +440,23 @@ fn on_dss(
     }
     let dsn = mapping.dsn.expand(data.proto.rcv_nxt());
     let len = u32::from(mapping.data_len) - u32::from(dss.data_fin);
+    let declared = Mapping::new(mapping.ssn, dsn, len);
+    let checked = mapping.checksum;
+    match checked.filter(|_| !data.connection().failure().state().takes_all()) {
+        Some(checksum) if len > 0 => {
+            // The DATA_FIN, too, counts only once all of that is verified.
+            let entry = CheckedMapping::new(declared, checksum).with_data_fin(dss.data_fin);
+            checksums::declare(ssk, subflow, entry);
+            return events;
+        }
+        Some(checksum) if !verify_dss_checksum(dsn, mapping.ssn, mapping.data_len, 0, checksum) => {
+            data.connection().count(Counter::DataCsumErr);
+            return events;
+        }
+        _ => {}
+    }
     if len > 0 {
-        remember(ssk, subflow, Mapping::new(mapping.ssn, dsn, len));
+        remember(ssk, subflow, declared);
     }
     if dss.data_fin {
         events |= match data.proto.on_data_fin(dsn.advance(u64::from(len))) {
@@ -423,6 +492,25 @@ fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
             }
         }
         AckOutcome::Invalid => 0,
+    }
+}
+
+/// The peer has declared the first `len` bytes of the subflow, with a checksum if that was agreed on.
+///
+/// # Locking
+///
+/// The data lock is held.
+pub(crate) fn declare_first(ssk: Sock, subflow: &Subflow, len: u16, checksum: Option<u16>) {
+    let connection = subflow.connection();
+    let dsn = connection.peer_idsn().advance(1);
+    let mapping = Mapping::new(SubflowSeq::new(1), dsn, len.into());
+    match checksum {
+        Some(checksum) if connection.uses_checksum() => {
+            checksums::declare(ssk, subflow, CheckedMapping::new(mapping, checksum));
+        }
+        None if !connection.uses_checksum() => remember(ssk, subflow, mapping),
+        // Not as negotiated.
+        _ => {}
     }
 }
 

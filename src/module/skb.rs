@@ -503,14 +503,10 @@ impl Skb {
         }
     }
 
-    /// Sum of the last `len` bytes as the DSS checksum wants it: folded, in network order.
-    pub(crate) fn network_payload_sum(self, len: u32) -> u32 {
+    /// Sum of the first `len` of the last `payload` bytes as the DSS checksum wants it.
+    pub(crate) fn network_payload_sum(self, payload: u32, len: u32) -> u16 {
         // CAST: A packet has less than 2 GiB.
-        let sum = self.payload_sum((self.len() - len) as i32, len as i32);
-        let folded = (sum & 0xffff) + (sum >> 16);
-        // CAST: Folded twice, the sum has 16 bits.
-        let folded = ((folded & 0xffff) + (folded >> 16)) as u16;
-        u32::from(folded.to_be())
+        network_sum(self.payload_sum(self.len().saturating_sub(payload) as i32, len as i32))
     }
 
     /// Writes the window field of an outgoing header at the data pointer.
@@ -556,6 +552,14 @@ impl Skb {
         // SAFETY: Exclusive use by the type invariant.
         unsafe { bindings::mptcp_shim_skb_orphan(self.as_ptr()) };
     }
+}
+
+/// Returns one of the kernel's sums as the DSS checksum wants it: folded, in network order.
+pub(crate) fn network_sum(sum: u32) -> u16 {
+    let folded = (sum & 0xffff) + (sum >> 16);
+    // CAST: Folded twice, the sum has 16 bits.
+    let folded = ((folded & 0xffff) + (folded >> 16)) as u16;
+    folded.to_be()
 }
 
 /// A queue of buffers whose lock the caller holds.

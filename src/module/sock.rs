@@ -9,6 +9,7 @@
 //! C counterpart: include/net/sock.h, include/linux/tcp.h.
 
 use crate::bindings;
+use crate::skb::network_sum;
 use core::ptr::{
     addr_of,
     addr_of_mut,
@@ -561,6 +562,30 @@ impl Sock {
                 || drained
                     && (is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED2)
                         || is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED) && !pingpong()))
+    }
+
+    /// Sum of the next `len` bytes that the receive queue has, as the DSS checksum wants it; `None` if they
+    /// are not all there.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn queued_sum(self, len: u32) -> Option<u16> {
+        let mut sum = 0;
+        // SAFETY: A live TCP socket by the type invariant, owned by the caller.
+        let whole = unsafe { bindings::mptcp_shim_queued_sum(self.as_ptr(), len, &mut sum) };
+        whole.then(|| network_sum(sum))
+    }
+
+    /// The segment with `seq`, which TCP sends for the first time, is not to become one with another when
+    /// it is sent again.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn keep_apart(self, seq: u32) {
+        // SAFETY: A live TCP socket by the type invariant, owned by the caller.
+        unsafe { bindings::mptcp_shim_keep_apart(self.as_ptr(), seq) };
     }
 
     /// Lets TCP answer the segment that it is looking at now, and not a moment later.

@@ -39,6 +39,8 @@ use mptcp_proto::handshake::{
 };
 use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::{
+    Checked,
+    CheckedMapping,
     Mapping,
     Table, //
 };
@@ -67,6 +69,8 @@ use mptcp_proto::seq::{
 pub(crate) type Callback = Option<unsafe extern "C" fn(*mut bindings::sock)>;
 /// Storage of the receive mappings: bulk data needs one or two entries.
 pub(crate) type ReceiveMap = Table<Mappings>;
+/// Received mappings whose checksums have not been verified yet.
+pub(crate) type Checks = Checked<Entries<CheckedMapping>>;
 
 /// Receive mappings that a subflow starts with.
 const RECEIVE_MAPPINGS: usize = 8;
@@ -79,6 +83,8 @@ pub(crate) enum ResetOption {
     Fastclose,
     /// MP_TCPRST: why this subflow ends.
     Tcprst(MpTcprst),
+    /// MP_FAIL, which names the data whose checksum was wrong, and MP_TCPRST.
+    Fail(DataSeq),
 }
 
 /// What is said once, on the next segment without data.
@@ -159,6 +165,8 @@ pub(crate) struct Subflow {
     held_by: AtomicU8,
     /// What to put on a reset; see [`Subflow::reset_option`].
     reset: AtomicU32,
+    /// What MP_FAIL on a reset names.
+    failed_dsn: AtomicU64,
     /// Why the peer has reset it, plus one; 0 when it has not said.
     peer_reset: AtomicU32,
     /// The last acknowledgement number that came while data waited.
@@ -173,6 +181,9 @@ pub(crate) struct Subflow {
     brevity: UnsafeCell<Brevity>,
     /// Which data each byte received carries; under the connection's data lock.
     receive: UnsafeCell<ReceiveMap>,
+    /// What has been declared with a checksum and is not verified yet, made with the first such
+    /// mapping; under the connection's data lock.
+    checks: UnsafeCell<Option<Checks>>,
     /// At what rate it delivers; under the ownership of the connection socket.
     rate: UnsafeCell<DeliveryRate>,
     /// When its congestion window was reduced; under the ownership of the connection socket.
@@ -233,24 +244,39 @@ pub(crate) fn of<'a>(sk: Sock) -> Option<&'a Subflow> {
 }
 
 /// Storage for `len` mappings, from any context.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 pub(crate) fn storage(len: usize) -> Result<Mappings> {
-    let empty = Mapping::new(SubflowSeq::new(0), DataSeq::new(0), 0);
-    Ok(Mappings(KVec::from_elem(empty, len, GFP_ATOMIC)?))
+    entries(Mapping::EMPTY, len)
+}
+
+/// Storage for `len` entries, all `empty` at first, from any context.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn entries<T: Clone>(empty: T, len: usize) -> Result<Entries<T>> {
+    Ok(Entries(KVec::from_elem(empty, len, GFP_ATOMIC)?))
 }
 
 /// Storage for the protocol's tables.
-pub(crate) struct Mappings(KVec<Mapping>);
+pub(crate) struct Entries<T>(KVec<T>);
 
-impl AsRef<[Mapping]> for Mappings {
+/// Storage for tables of mappings.
+pub(crate) type Mappings = Entries<Mapping>;
+
+impl<T> AsRef<[T]> for Entries<T> {
     #[inline]
-    fn as_ref(&self) -> &[Mapping] {
+    fn as_ref(&self) -> &[T] {
         &self.0
     }
 }
 
-impl AsMut<[Mapping]> for Mappings {
+impl<T> AsMut<[T]> for Entries<T> {
     #[inline]
-    fn as_mut(&mut self) -> &mut [Mapping] {
+    fn as_mut(&mut self) -> &mut [T] {
         &mut self.0
     }
 }
@@ -293,6 +319,7 @@ impl Subflow {
             probing: flag(),
             held_by: AtomicU8::new(held_by),
             reset: AtomicU32::new(0),
+            failed_dsn: AtomicU64::new(0),
             peer_reset: AtomicU32::new(0),
             peer_ack: AtomicU32::new(0),
             handshake: UnsafeCell::new(handshake),
@@ -300,6 +327,7 @@ impl Subflow {
             transmit: UnsafeCell::new(tables.transmit),
             brevity: UnsafeCell::new(Brevity::new()),
             receive: UnsafeCell::new(tables.receive),
+            checks: UnsafeCell::new(None),
             rate: UnsafeCell::new(DeliveryRate::new()),
             penalty: UnsafeCell::new(Penalty::new()),
             copied: AtomicU64::new(0),
@@ -484,7 +512,12 @@ impl Subflow {
 
     /// It cannot be used: the worker resets it and tells the peer why, and the connection goes on.
     pub(crate) fn fail(&self, option: MpTcprst) {
-        self.set_reset_option(ResetOption::Tcprst(option));
+        self.fail_with(ResetOption::Tcprst(option));
+    }
+
+    /// As [`Self::fail`], with whatever the reset is to say.
+    pub(crate) fn fail_with(&self, option: ResetOption) {
+        self.set_reset_option(option);
         self.failed.store(true, Ordering::Relaxed);
         self.connection().schedule(event::LOST);
     }
@@ -523,7 +556,7 @@ impl Subflow {
                 origin,
                 proven: self.is_proven(),
                 other_subflows: connection.subflows().count() > 1,
-                contiguous: !connection.has_reinjected(),
+                contiguous: connection.is_contiguous(),
                 checksum: connection.uses_checksum(),
                 fallen_back: connection.has_fallen_back(),
             },
@@ -562,6 +595,7 @@ impl Subflow {
         match kind {
             0 => ResetOption::None,
             1 => ResetOption::Fastclose,
+            3 => ResetOption::Fail(DataSeq::new(self.failed_dsn.load(Ordering::Relaxed))),
             _ => ResetOption::Tcprst(MpTcprst {
                 transient: transient != 0,
                 reason: Reason::from_code(reason),
@@ -575,6 +609,10 @@ impl Subflow {
             ResetOption::None => [0; 4],
             ResetOption::Fastclose => [1, 0, 0, 0],
             ResetOption::Tcprst(option) => [2, u8::from(option.transient), option.reason.code(), 0],
+            ResetOption::Fail(dsn) => {
+                self.failed_dsn.store(dsn.get(), Ordering::Relaxed);
+                [3, 0, 0, 0]
+            }
         };
         self.reset
             .store(u32::from_le_bytes(bytes), Ordering::Relaxed);
@@ -677,5 +715,17 @@ impl Subflow {
     pub(crate) unsafe fn receive(&self) -> &mut ReceiveMap {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.receive.get() }
+    }
+
+    /// What has been declared with a checksum and is not verified yet.
+    ///
+    /// # Safety
+    ///
+    /// The connection's data lock is held, and no other reference to the table is in use.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
+    pub(crate) unsafe fn checks(&self) -> &mut Option<Checks> {
+        // SAFETY: By this function's contract.
+        unsafe { &mut *self.checks.get() }
     }
 }

@@ -8,7 +8,9 @@
 //! RFC 8684, Section 3.3.1. C counterpart: `struct mptcp_ext` on each packet, include/net/mptcp.h.
 
 use crate::subflow::{
+    entries,
     storage,
+    Entries,
     Mappings, //
 };
 use kernel::prelude::*;
@@ -17,6 +19,8 @@ use mptcp_proto::mapping::{
     Declared,
     InsertError,
     Mapping,
+    Sum,
+    Sums,
     Table, //
 };
 use mptcp_proto::seq::{
@@ -30,6 +34,8 @@ const ASSIGNMENTS: usize = 4;
 const DECLARATIONS: usize = 8;
 /// Most declarations kept apart; beyond, the latest two become one.
 const DECLARATIONS_MAX: usize = 4096;
+/// How far the infinite mapping may begin behind the data that it goes out with: the largest window.
+const BACK_MAX: u32 = 1 << 30;
 
 /// Which data the bytes of a subflow carry, in the direction we send.
 pub(crate) struct TransmitMap {
@@ -38,6 +44,10 @@ pub(crate) struct TransmitMap {
     assigned: Table<Mappings>,
     /// What was declared on the wire.
     declared: Declared<Mappings>,
+    /// What the payload of each declaration adds up to, if checksums are used.
+    sums: Option<Sums<Entries<Sum>>>,
+    /// The infinite mapping and the byte whose segment carries it.
+    infinite: Option<(SubflowSeq, Mapping)>,
 }
 
 impl TransmitMap {
@@ -50,6 +60,8 @@ impl TransmitMap {
         Ok(Self {
             assigned: Table::new(storage(ASSIGNMENTS)?),
             declared: Declared::new(storage(DECLARATIONS)?),
+            sums: None,
+            infinite: None,
         })
     }
 
@@ -113,6 +125,67 @@ impl TransmitMap {
     pub(crate) fn unassign(&mut self, ssn: SubflowSeq) {
         self.assigned.truncate(ssn);
         self.declared.truncate(ssn);
+        if let Some(sums) = &mut self.sums {
+            sums.truncate(ssn);
+        }
+    }
+
+    /// Remembers what the payload of a mapping adds up to that is declared for the first time. `una` is the
+    /// first byte that the subflow has not acknowledged. `false` when it is known already, or there is no
+    /// memory: then a segment of those bytes declares itself.
+    pub(crate) fn note_sum(&mut self, mapping: Mapping, sum: u16, una: SubflowSeq) -> bool {
+        if self.sums.is_none() {
+            self.sums = entries(Sum::EMPTY, DECLARATIONS).ok().map(Sums::new);
+        }
+        let Some(sums) = &mut self.sums else {
+            return false;
+        };
+        let sum = Sum::new(mapping.ssn(), mapping.len(), sum);
+        sums.prune(una);
+        match sums.declare(sum) {
+            Err(DeclareError::Full) => {
+                let capacity = sums.capacity();
+                if capacity < DECLARATIONS_MAX {
+                    if let Ok(more) = entries(Sum::EMPTY, capacity * 2) {
+                        let _ = sums.replace_storage(more);
+                    }
+                }
+                if sums.len() == sums.capacity() {
+                    let _ = sums.merge_last();
+                }
+                sums.declare(sum).is_ok()
+            }
+            outcome => outcome.is_ok(),
+        }
+    }
+
+    /// What the payload of a mapping adds up to that was declared before.
+    pub(crate) fn sum_of(&self, mapping: Mapping) -> Option<u16> {
+        self.sums.as_ref()?.of(mapping.ssn(), mapping.len())
+    }
+
+    /// Whether the byte `ssn` has never been sent.
+    #[inline]
+    pub(crate) fn is_new(&self, ssn: SubflowSeq) -> bool {
+        self.declared.end().is_none_or(|end| ssn.at_or_after(end))
+    }
+
+    /// Makes the infinite mapping that begins with `start` and goes out with the byte `ssn`.
+    pub(crate) fn declare_infinite(&mut self, start: DataSeq, ssn: SubflowSeq) -> Option<Mapping> {
+        let dsn = self.assigned.lookup(ssn)?.dsn();
+        // The data is contiguous. A number that is not behind is nonsense of the peer's.
+        let infinite = match u32::try_from(dsn.distance_from(start)) {
+            Ok(back) if back < BACK_MAX => Mapping::new(ssn.retreat(back), start, 0),
+            _ => Mapping::new(ssn, dsn, 0),
+        };
+        self.infinite = Some((ssn, infinite));
+        Some(infinite)
+    }
+
+    /// The infinite mapping, if it is to go out with the `len` bytes from `ssn` on.
+    pub(crate) fn infinite_at(&self, ssn: SubflowSeq, len: u32) -> Option<Mapping> {
+        let (carrier, infinite) = self.infinite?;
+        (carrier.distance_from(ssn) < len).then_some(infinite)
     }
 
     /// The mapping to put on a segment of `len` bytes from `ssn` on.
@@ -126,7 +199,7 @@ impl TransmitMap {
         len: u32,
         una: SubflowSeq,
     ) -> Option<Mapping> {
-        let is_new = self.declared.end().is_none_or(|end| ssn.at_or_after(end));
+        let is_new = self.is_new(ssn);
         if !is_new {
             if let Some(mapping) = self.declared.covering(ssn, len) {
                 return Some(mapping);

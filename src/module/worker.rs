@@ -22,6 +22,7 @@ use crate::paths;
 use crate::proto_ops;
 use crate::push;
 use crate::recovery;
+use crate::rx;
 use crate::schedule::now;
 use crate::sock::Sock;
 use crate::subflow;
@@ -113,6 +114,9 @@ fn run_events(owned: &mut Owned<'_>, removed: &mut Removed) {
     if events & event::PATH_EVENTS != 0 {
         paths::on_endpoints(owned, events);
         paths::run(owned, removed);
+    }
+    if events & event::HELD != 0 {
+        rx::take_held(connection);
     }
     if events & event::ANSWER != 0 {
         answer(connection);

@@ -108,6 +108,33 @@ u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len)
 	return (__force u32)skb_checksum(skb, offset, len, 0);
 }
 
+/*
+ * Sums the next @len bytes of @sk's receive queue, from copied_seq on; false if they are not all there.
+ * The socket is owned.
+ */
+bool mptcp_shim_queued_sum(const struct sock *sk, u32 len, u32 *sum)
+{
+	const u32 seq = tcp_sk(sk)->copied_seq;
+	const struct sk_buff *skb;
+	__wsum total = 0;
+	u32 done = 0;
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		const u32 offset = seq + done - TCP_SKB_CB(skb)->seq;
+		u32 part;
+
+		if (done == len)
+			break;
+		if (offset >= skb->len)
+			continue;
+		part = min(skb->len - offset, len - done);
+		total = csum_block_add(total, skb_checksum(skb, offset, part, 0), done);
+		done += part;
+	}
+	*sum = (__force u32)total;
+	return done == len;
+}
+
 /* Leaves skb->ip_summed so that TCP does not verify a second time. */
 bool mptcp_shim_tcp_checksum_ok(struct sk_buff *skb, int family)
 {

@@ -230,6 +230,18 @@ void mptcp_shim_end_packet(struct sock *sk)
 }
 
 /*
+ * The packet with @seq, the first one unsent, is being sent: tcp_retrans_try_collapse() shall not make it
+ * one with the next. The socket is owned.
+ */
+void mptcp_shim_keep_apart(struct sock *sk, u32 seq)
+{
+	struct sk_buff *skb = tcp_send_head(sk);
+
+	if (skb && TCP_SKB_CB(skb)->seq == seq)
+		TCP_SKB_CB(skb)->eor = 1;
+}
+
+/*
  * Takes back the packets that were never sent; returns their bytes. Only while data may follow: a FIN,
  * or urgent data, has its place in the stream. The socket is owned.
  */

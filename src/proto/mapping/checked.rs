@@ -58,6 +58,13 @@ impl CheckedMapping {
         self.mapping.len().saturating_add(u32::from(self.data_fin))
     }
 
+    /// Tells whether a DATA_FIN follows the last byte.
+    #[inline]
+    #[must_use]
+    pub const fn has_data_fin(self) -> bool {
+        self.data_fin
+    }
+
     /// Returns the mapping.
     #[inline]
     #[must_use]
@@ -274,6 +281,7 @@ mod tests {
         let plain = entry(20, 10, 2);
         assert_eq!(plain.data_len(), 10);
         assert_eq!(plain.with_data_fin(true).data_len(), 11);
+        assert!(plain.with_data_fin(true).has_data_fin() && !plain.has_data_fin());
         let mut checked = Checked::new([CheckedMapping::EMPTY; 2]);
         assert_eq!(checked.insert(plain), Ok(Inserted::New));
         let conflict = Ok(Inserted::Conflict { added: 0 });
