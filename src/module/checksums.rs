@@ -11,6 +11,7 @@
 
 use crate::counters::Counter;
 use crate::event;
+use crate::failure::State;
 use crate::locks::DataLock;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -70,6 +71,12 @@ pub(crate) fn declare(ssk: Sock, subflow: &Subflow, entry: CheckedMapping) {
     if ahead >= AHEAD || verified.lookup(mapping.ssn()).is_some() {
         return;
     }
+    let failure = subflow.connection().failure();
+    if failure.state() == State::Reported && mapping.dsn().at_or_before(failure.reported()) {
+        // The peer sends again what waits: its data is not contiguous, and it will not answer.
+        subflow.fail_with(ResetOption::Fail(failure.reported()));
+        return;
+    }
     if checks.is_none() {
         *checks = entries(CheckedMapping::EMPTY, CHECKS).ok().map(Checks::new);
     }
@@ -84,7 +91,7 @@ pub(crate) fn declare(ssk: Sock, subflow: &Subflow, entry: CheckedMapping) {
     }
 }
 
-/// Says what the `left` bytes from `ssn` on, the first in the receive queue, stand for. They have no
+/// Says what the bytes from `ssn` on, the first in the receive queue, stand for. They have no
 /// mapping that was verified. Adds what follows from it to `events`.
 ///
 /// # Locking
@@ -96,14 +103,10 @@ pub(crate) fn verify(
     subflow: &Subflow,
     data: &mut DataLock<'_>,
     ssn: SubflowSeq,
-    left: u32,
     events: &mut u32,
 ) -> Found {
     let connection = data.connection();
     let failure = connection.failure();
-    if failure.state().takes_all() {
-        return Found::Data(Mapping::new(ssn, data.proto.rcv_nxt(), left));
-    }
     if failure.has_begun() || subflow.is_failed() {
         return Found::Held;
     }

@@ -131,6 +131,11 @@ impl Failure {
         self.go(State::None, State::Reported);
     }
 
+    /// Where the data begins whose checksum was wrong.
+    pub(crate) fn reported(&self) -> DataSeq {
+        DataSeq::new(self.said.load(Ordering::Relaxed))
+    }
+
     /// The peer has answered our report, or reports a wrong checksum itself: `false` if we have not
     /// reported any.
     ///

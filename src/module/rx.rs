@@ -28,6 +28,7 @@ use crate::skb::{
 use crate::sock::Sock;
 use crate::subflow::{
     self,
+    ReceiveMap,
     Subflow, //
 };
 use mptcp_proto::connection::ReceiveOutcome;
@@ -41,7 +42,10 @@ use mptcp_proto::reassembly::{
     place,
     Placement, //
 };
-use mptcp_proto::seq::SubflowSeq;
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
+};
 
 /// How far beyond the promised window TCP accepts bytes: it rounds the window up to the unit of its
 /// scale, at most 2^14. What TCP has acknowledged, a probe of a closed window above all, must not be
@@ -81,7 +85,7 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
         let ssn = subflow.peer_ssn(copied);
         let found = match mapping_of(connection, subflow, &data, ssn, left) {
             None if connection.uses_checksum() => {
-                checksums::verify(ssk, subflow, &mut data, ssn, left, &mut events)
+                checksums::verify(ssk, subflow, &mut data, ssn, &mut events)
             }
             None => Found::Unmapped,
             Some(mapping) => Found::Data(mapping),
@@ -179,11 +183,31 @@ fn mapping_of(
     ssn: SubflowSeq,
     left: u32,
 ) -> Option<Mapping> {
-    if connection.has_fallen_back() {
-        return Some(Mapping::new(ssn, data.proto.rcv_nxt(), left));
+    // SAFETY: The data lock is held, and the reference ends with this function.
+    let declared = unsafe { subflow.receive() };
+    let failure = connection.failure();
+    if connection.has_fallen_back() || failure.has_begun() && failure.state().takes_all() {
+        return Some(in_order(declared, ssn, data.proto.rcv_nxt(), left));
     }
-    // SAFETY: The data lock is held, and the reference ends here.
-    unsafe { subflow.receive() }.lookup(ssn)
+    declared.lookup(ssn)
+}
+
+/// What the `left` bytes of the subflow from `ssn` on stand for when they are the stream: what is expected
+/// next. The exception is a probe of a closed window as in-tree sends it, with a byte of a mapping of its own
+/// that had arrived before; it may have been declared just before the fallback.
+fn in_order(declared: &ReceiveMap, ssn: SubflowSeq, rcv_nxt: DataSeq, left: u32) -> Mapping {
+    let begun = declared.lookup(ssn);
+    let until = match begun {
+        Some(mapping) if mapping.dsn().advance(1) == rcv_nxt => return mapping.take(1),
+        Some(mapping) => mapping.len(),
+        None => {
+            let mut later = declared.iter().filter(|next| next.ssn().after(ssn));
+            later
+                .next()
+                .map_or(left, |next| next.ssn().distance_from(ssn))
+        }
+    };
+    Mapping::new(ssn, rcv_nxt, left.min(until))
 }
 
 /// Puts a run of data where it belongs; returns the events that follow.
@@ -210,6 +234,10 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
             }
             Placement::Duplicate => {
                 connection.count(Counter::DuplicateData);
+                if piece.len > 1 {
+                    // More than a probe of the window: the peer has sent data twice.
+                    connection.set_scattered();
+                }
                 piece.skb.free();
             }
             Placement::BeyondWindow => {

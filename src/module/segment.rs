@@ -11,6 +11,7 @@
 use crate::bindings;
 use crate::checksums;
 use crate::choice;
+use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
 use crate::failure::State;
@@ -27,6 +28,7 @@ use crate::skb::{
 };
 use crate::sock::Sock;
 use crate::subflow::{
+    self,
     storage,
     ResetOption,
     Subflow, //
@@ -398,6 +400,23 @@ fn on_plain_ack(ssk: Sock, subflow: &Subflow, header: &Header) {
     let events = on_data_ack(&mut data, ack, window);
     if events != 0 {
         data.publish(events);
+    }
+}
+
+/// What TCP knows to be acknowledged on a connection that has fallen back, in case its last ACK came before
+/// the packet hook was there: nobody repeats it.
+pub(crate) fn take_acked(connection: &Connection) {
+    let Some(ssk) = connection.only_first() else {
+        return;
+    };
+    let mut data = DataLock::take(connection);
+    if let Some(subflow) = subflow::of(ssk) {
+        let ack = data.sent.dsn_of(subflow.local_ssn(ssk.snd_una()));
+        let ack = ack.earlier(data.proto.snd_nxt());
+        let events = on_data_ack(&mut data, ack, 0);
+        if events != 0 {
+            data.publish(events);
+        }
     }
 }
 

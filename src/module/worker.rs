@@ -24,6 +24,7 @@ use crate::push;
 use crate::recovery;
 use crate::rx;
 use crate::schedule::now;
+use crate::segment;
 use crate::sock::Sock;
 use crate::subflow;
 use crate::subflows::Removed;
@@ -176,6 +177,9 @@ fn on_timeout(owned: &mut Owned<'_>) {
         // None has come in place of the last one.
         end_broken(connection, msk);
         return;
+    }
+    if connection.has_fallen_back() {
+        segment::take_acked(connection);
     }
     let relieved = recovery::relieve_silent(owned);
     let left = connection.progress().left(now());

@@ -135,6 +135,11 @@ for pair in ours:ours in-tree:ours ours:in-tree; do
 	fi
 	alone r2 20
 	changed "$pair" 2000000 500000
+	if [ "$pair" = in-tree:ours ] && [ "$(counted server InfiniteMapRx)" = 0 ]; then
+		# On a slow machine it sends data twice for no reason, and ignores MP_FAIL then.
+		alone r2 20
+		changed "$pair" 2000000 500000
+	fi
 	wanted "$name: data changed: MP_FAIL, infinite mapping, plain TCP" 'mptcp 12 fail' 1 0 server:DataCsumErr \
 		server:MPFailTx client:MPFailRx client:InfiniteMapTx server:InfiniteMapRx
 	alone r2 0

@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--reply", type=int, default=1 << 20)
     parser.add_argument("--wait", type=int, default=0)
     options = parser.parse_args()
-    signal.alarm(60)
+    signal.alarm(30)
     if options.mode == "send":
         with socket.create_connection((options.address, options.port)) as sock:
             result = exchange(sock, True, options.size, options)
