@@ -12,9 +12,10 @@ build_debug_kernel() {
 	build_kernel debug LLVM=1 "$project/tests/qemu/bare.config" "$project/tests/qemu/debug.config"
 }
 
-# build_bare_kernel: no checkers, no in-tree MPTCP, the compiler of the stock kernel (8 min).
+# build_bare_kernel: no checkers, no in-tree MPTCP, what the kernel's own selftests need, the compiler of the stock kernel
+# (8 min).
 build_bare_kernel() {
-	build_kernel bare LLVM= "$project/tests/qemu/bare.config"
+	build_kernel bare LLVM= "$project/tests/qemu/bare.config" "$project/tests/qemu/selftests.config"
 }
 
 # build_kernel NAME MAKE-ARGUMENT FRAGMENT...: x86_64 defconfig and the fragments, later ones win.
