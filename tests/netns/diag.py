@@ -17,8 +17,7 @@ from genl import DUMP, Netlink, attribute, attributes, u32
 SERVICE = 7140
 SERVER, SERVER6 = "10.0.1.2", "fd00:1::2"
 NETLINK_SOCK_DIAG, BY_FAMILY, SOCK_DESTROY = 4, 20, 21
-# Where the kernel has an MPTCP of its own, ours has this number, which takes an attribute.
-PROTOCOL, REQ_BYTECODE, REQ_PROTOCOL = 261, 1, 3
+REQ_BYTECODE, REQ_PROTOCOL = 1, 3
 INFO, D_EQ = 2, 12
 ESTABLISHED, FIN_WAIT2, CLOSE, CLOSE_WAIT, LISTEN = 1, 5, 7, 8, 10
 ALL, NOBODY = 0xFFFFFFFF, (0xFFFFFFFF, 0xFFFFFFFF)
@@ -51,11 +50,15 @@ class Diagnostics(Netlink):
 
     def __init__(self, namespace):
         super().__init__(namespace, NETLINK_SOCK_DIAG)
+        # Where the kernel has an MPTCP of its own, that has IPPROTO_MPTCP, and ours the number before it.
+        self.protocol = socket.IPPROTO_MPTCP - 1
+        if self.about(BY_FAMILY, socket.AF_INET, socket_id(), flags=DUMP)[0] == "ENOENT":
+            self.protocol = socket.IPPROTO_MPTCP
 
     def about(self, kind, family, name, states=ALL, flags=4, more=b"", room=1 << 16):
         """Asks; returns the errno by name, and the sockets found."""
         body = struct.pack("BBBBI", family, 255, 1 << (INFO - 1), 0, states) + name
-        body += attribute(REQ_PROTOCOL, u32(PROTOCOL)) + more
+        body += attribute(REQ_PROTOCOL, u32(self.protocol)) + more
         code, replies = self.ask(kind, body, flags, room)
         return errno.errorcode.get(code, ""), [Found(reply) for reply in replies]
 
