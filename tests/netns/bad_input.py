@@ -96,8 +96,8 @@ class Way:
         self.sport, self.dport = sport, dport
         self.seq = self.ack = self.dsn = self.ts = self.tsecr = 0
 
-    def send(self, options, flags=ACK, payload=b"", seq=None, ack=None, ports=None, stamp=False):
-        """One segment; options is the block as it is, padded here to a multiple of four."""
+    def segment(self, options, flags=ACK, payload=b"", seq=None, ack=None, ports=None, stamp=False):
+        """The frame of a segment; options is the block as it is, padded here to a multiple of four."""
         if stamp and len(options) <= 28:
             options = struct.pack("!BBBBII", 1, 1, 8, 10, self.ts, self.tsecr) + options
         options = (options + bytes([1]) * (-len(options) % 4))[:40]
@@ -124,14 +124,22 @@ class Way:
             ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + self.addresses
             check = 65535 - int.from_bytes(ip, "big") % 65535
             ip = ip[:10] + check.to_bytes(2, "big") + ip[12:]
+        return self.ethernet + ip + tcp
+
+    def put(self, frame):
+        """Sends a frame."""
         try:
-            self.wire.send(self.ethernet + ip + tcp)
+            self.wire.send(frame)
         except BlockingIOError:
             select.select([], [self.wire], [], 1)
         except OSError as error:
             # A full queue drops a segment, as a wire does.
             if error.errno != ENOBUFS:
                 raise
+
+    def send(self, *what, **more):
+        """Sends a segment."""
+        self.put(self.segment(*what, **more))
 
 
 def parse(frame):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Floods a connection over two paths with forged signals and joins, as fast as this program can.
+"""Floods a connection over two paths with forged signals and joins.
 
-The forger sees the wire: his segments carry the live sequence numbers, and his joins the right token. He does not
-know the keys. Between batches data crosses the connection, byte by byte compared. One TAP line for each flood.
+They come in bursts of segments made beforehand, as fast as they can be sent and answered. The forger sees the wire:
+his segments carry the live sequence numbers, and his joins the right token. He does not know the keys. Between bursts
+data crosses the connection, byte by byte compared. One TAP line for each flood.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import time
 from bad_input import (
     ACK,
     ADD_ADDR,
-    BATCH,
     GHOST_MAC,
     JOIN,
     PORT,
@@ -32,6 +32,11 @@ from bad_input import (
 )
 from common import subflows, tap
 
+# Segments that are sent at one go.
+BURST = 10000
+# The 256 address IDs, as many in an option as have room.
+EVERYTHING = [bytes([30, 35, REMOVE_ADDR << 4, *range(first, first + 32)]) for first in range(0, 256, 32)]
+
 
 class Arena:
     """The two hosts and a listener, as bad_input's Connection wants them."""
@@ -41,6 +46,16 @@ class Arena:
         self.client = Host("client", "wifi0", args.client, 0)
         self.server = Host("server", "wifi1", args.server, 0)
         self.listener = self.server.listener(64)
+        # Segments sent, and seconds in which they were.
+        self.fired = self.spent = 0
+
+    def fire(self, burst):
+        """Sends pairs of a way and a frame for it."""
+        began = time.monotonic()
+        for way, frame in burst:
+            way.put(frame)
+        self.spent += time.monotonic() - began
+        self.fired += len(burst)
 
     def accept(self, port):
         """The connection from that port."""
@@ -83,22 +98,19 @@ def priority(rng):
 
 def signals(arena, connection, make, count):
     """Segments without data that carry a signal, half in each direction."""
-    for _ in range(0, count, BATCH):
+    for start in range(0, count, BURST):
         connection.learn()
-        for number in range(BATCH):
-            connection.ways[number % 2].send(make(arena.rng), stamp=True)
+        ways = [connection.ways[number % 2] for number in range(min(BURST, count - start))]
+        arena.fire([(way, way.segment(make(arena.rng), stamp=True)) for way in ways])
         connection.exchange()
 
 
 def remove_everything(arena, connection, count):
     """All addresses withdrawn, in the name of either host: paths may go, the connection may not."""
-    for _ in range(0, count, 8 * 20):
+    for _ in range(0, count, 2 * len(EVERYTHING) * 20):
         connection.learn()
-        for start in range(0, 256, 32):
-            ids = bytes(range(start, start + 20))
-            for way in connection.ways:
-                way.send(bytes([30, 23, REMOVE_ADDR << 4]) + ids, stamp=False)
-                way.send(bytes([30, 15, REMOVE_ADDR << 4]) + bytes(range(start + 20, start + 32)), stamp=False)
+        burst = [(way, way.segment(option)) for option in EVERYTHING for way in connection.ways]
+        arena.fire(burst * 20)
         connection.exchange()
 
 
@@ -110,14 +122,16 @@ def joins(arena, connection, number, count, ghost):
     way = Way(arena.client, arena.server, 0, PORT, ghost, GHOST_MAC)
     accepted = refused = 0
     # Tells these SYNs from those of earlier floods, whose SYN-ACKs the server repeats.
-    start = arena.rng.getrandbits(31)
-    for batch in range(0, count, BATCH):
+    isn = arena.rng.getrandbits(31)
+    for start in range(0, count, BURST):
         sniffer = arena.client.sniffer()
-        for flow in range(BATCH):
+        burst = []
+        for flow in range(start, min(start + BURST, count)):
             option = bytes([30, 12, JOIN << 4, arena.rng.randrange(1, 8)]) + number + arena.rng.randbytes(4)
-            way.send(option, SYN, seq=start, ports=(1024 + (batch + flow) % 60000, PORT))
+            burst.append((way, way.segment(option, SYN, seq=isn, ports=(1024 + flow % 60000, PORT))))
+        arena.fire(burst)
         for segment in iter(lambda: parse(sniffer.recv(70000)) if select.select([sniffer], [], [], 0.05)[0] else None, None):
-            if segment[0] != PORT or segment[3] != start + 1:
+            if segment[0] != PORT or segment[3] != isn + 1:
                 continue
             if segment[4] & RST:
                 refused += 1
@@ -125,7 +139,7 @@ def joins(arena, connection, number, count, ghost):
                 accepted += 1
                 if accepted % 10 == 0:
                     third = bytes([30, 24, JOIN << 4, 0]) + arena.rng.randbytes(20)
-                    way.send(third, ACK, seq=start + 1, ack=segment[2] + 1, ports=(segment[1], PORT))
+                    way.send(third, ACK, seq=isn + 1, ack=segment[2] + 1, ports=(segment[1], PORT))
         sniffer.close()
         connection.exchange()
     return accepted, refused
@@ -134,19 +148,21 @@ def joins(arena, connection, number, count, ghost):
 class Report:
     """TAP lines, and how many were bad."""
 
-    def __init__(self, prefix):
-        self.prefix, self.failed = prefix, 0
+    def __init__(self, arena, rate):
+        self.arena, self.rate, self.failed = arena, rate, 0
 
-    def run(self, what, count, flood, check=lambda _: ""):
+    def run(self, what, flood, check=lambda _: ""):
         """One flood; what it returns is for check, which returns what is wrong."""
-        began = time.monotonic()
+        self.arena.fired = self.arena.spent = 0
         problem = ""
         try:
             problem = check(flood())
         except (Reset, RuntimeError, OSError, AssertionError) as error:
             problem = f"the connection: {error}"
-        rate = count / max(time.monotonic() - began, 0.001)
-        self.failed += tap(f"{self.prefix}{what} # {count} segments, {rate:.0f} /s with all between", problem)
+        rate = self.arena.fired / max(self.arena.spent, 0.001)
+        if not problem and rate < self.rate:
+            problem = f"{rate:.0f} segments in a second took all of the CPU, {self.rate} should leave some"
+        self.failed += tap(f"{what} # {self.arena.fired} segments, {rate:.0f} /s", problem)
 
 
 def main():
@@ -157,10 +173,10 @@ def main():
     parser.add_argument("--ghost", required=True, help="an address of the link that nobody has")
     parser.add_argument("--segments", type=int, default=20000, help="of each flood")
     parser.add_argument("--seed", type=int, default=8684)
-    parser.add_argument("--prefix", default="")
+    parser.add_argument("--rate", type=int, default=0, help="segments in a second that have to be possible")
     args = parser.parse_args()
     arena = Arena(args)
-    report = Report(args.prefix)
+    report = Report(arena, args.rate)
     sniffer = arena.client.sniffer()
     connection = Connection(arena)
     known = token(sniffer)
@@ -183,24 +199,23 @@ def main():
         ("withdrawals of unknown addresses", remove_unknown),
         ("priorities", priority),
     ):
-        report.run(what, args.segments, lambda make=make: signals(arena, connection, make, args.segments), as_before)
+        report.run(what, lambda make=make: signals(arena, connection, make, args.segments), as_before)
 
     def some_each(answers):
         return "" if answers[0] else f"no SYN-ACK, {answers[1]} resets: the token is wrong"
 
-    report.run("joins with the right token", args.segments,
+    report.run("joins with the right token",
                lambda: joins(arena, connection, known, args.segments, args.ghost), some_each)
 
     def all_refused(answers):
         return "" if not answers[0] and answers[1] else f"{answers[0]} SYN-ACKs and {answers[1]} resets"
 
-    report.run("joins with an unknown token", args.segments,
+    report.run("joins with an unknown token",
                lambda: joins(arena, connection, arena.rng.randbytes(4), args.segments, args.ghost), all_refused)
-    report.run("all addresses withdrawn", args.segments // 20, lambda: remove_everything(arena, connection, args.segments // 20) or "",
-               str)
+    report.run("all addresses withdrawn", lambda: remove_everything(arena, connection, args.segments))
     other = Connection(arena)
     connection.close()
-    report.run("joins to a connection that has ended", BATCH, lambda: joins(arena, other, known, BATCH, args.ghost), all_refused)
+    report.run("joins to a connection that has ended", lambda: joins(arena, other, known, args.segments, args.ghost), all_refused)
     other.close()
     arena.listener.close()
     print(f"# floods complete, {report.failed} failures")
