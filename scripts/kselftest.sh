@@ -1,24 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs the kernel's own MPTCP selftests, unmodified, each script in a guest of its own:
-#   scripts/kselftest.sh [-k bare|stock] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
-# On the bare kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the
+#   scripts/kselftest.sh [-k bare|stock] [-j GUESTS] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
+# GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. On the bare kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the
 # kernel's own MPTCP under the same emulation. A subtest that does not pass is one that
 # tests/kselftest/expected.txt names with a reason, or the run fails. The last line is
 # `N passed, N failed, N skipped`, where those expected count as skipped; logs and TAP stay in /out.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
-flavour=bare
-while getopts k: option; do
+flavour=bare at_once=1
+while getopts k:j: option; do
 	case $option in
 	k) flavour=$OPTARG ;;
+	j) at_once=$OPTARG ;;
 	*) die "see the head of $0 for its options" ;;
 	esac
 done
 shift $((OPTIND - 1))
 case $flavour in bare | stock) ;; *) die "the selftests run on bare or stock, not on '$flavour'" ;; esac
-[ $# -gt 0 ] || set -- pm_netlink mptcp_connect mptcp_sockopt diag userspace_pm simult_flows mptcp_join
+[ $# -gt 0 ] || set -- pm_netlink mptcp_connect mptcp_sockopt diag userspace_pm simult_flows \
+	'mptcp_join -fesL' 'mptcp_join -lta64' 'mptcp_join -rMbp' 'mptcp_join -BkSdm' 'mptcp_join -zFuI'
 need_root
 [ "$flavour" = stock ] || "$project/scripts/build.sh" bare
 settings=$("$project/scripts/setup.sh" "$flavour")
@@ -44,8 +46,6 @@ if [ ! -e "$tests/.complete" ]; then
 	' build "$kdir" "/cache/${tests##*/}" >&2
 	touch "$tests/.complete"
 fi
-rm -rf "$out/selftests"
-cp -r "$tests" "$out/selftests"
 
 # expected SCRIPT SUBTEST: whether the list gives a reason for a subtest that does not pass.
 expected() {
@@ -54,19 +54,31 @@ expected() {
 		END { exit !found }' "$project/tests/kselftest/expected.txt"
 }
 
+for wanted in "$@"; do
+	[ -f "$tests/net/mptcp/${wanted%% *}.sh" ] ||
+		die "no selftest is called ${wanted%% *}: $(cd "$tests/net/mptcp" && echo ./*.sh)"
+done
+say "$# guests on the $flavour kernel, $at_once at once"
+# shellcheck disable=SC2016 # the shell that xargs starts expands this
+printf '%s\n' "$@" | xargs -d '\n' -n 1 -P "$at_once" sh -euc '
+	project=$0 flavour=$1 limit=$2 tests=$3 out=$4/$(echo "$5" | tr -d " ")
+	rm -rf "$out"
+	mkdir -p "$out"
+	cp -r "$tests" "$out/selftests"
+	began=$(date +%s)
+	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "$limit" sh scripts/kselftest-guest.sh $5 >"$out/log" 2>&1 || :
+	echo $(($(date +%s) - began)) >"$out/seconds"
+	rm -rf "$out/selftests"
+' "$project" "$flavour" "${LIMIT:-7200}" "$tests" "$out"
+
 passed=0 failed=0 skipped=0
 for wanted in "$@"; do
 	script=${wanted%% *}
-	[ -f "$tests/net/mptcp/$script.sh" ] || die "no selftest is called $script: $(cd "$tests/net/mptcp" && echo ./*.sh)"
-	say "$wanted on the $flavour kernel"
-	began=$(date +%s)
-	# shellcheck disable=SC2086 # the script and its options
-	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "${LIMIT:-7200}" \
-		sh scripts/kselftest-guest.sh $wanted >"$out/$script.log" 2>&1 || :
-	sed -n '/^TAP version/,$p' "$out/$script.log" | tr -d '\r' | grep -E '^(not )?ok ' >"$out/$script.tap" || :
+	results=$out/$(echo "$wanted" | tr -d ' ')
+	sed -n '/^TAP version/,$p' "$results/log" | tr -d '\r' | grep -E '^(not )?ok ' >"$results/tap" || :
 	good=0 bad=0 out_of_scope=0
-	if [ ! -s "$out/$script.tap" ]; then
-		echo "not ok - $script gave no results: see $out/$script.log"
+	if [ ! -s "$results/tap" ]; then
+		echo "not ok - $wanted gave no results: see $results/log"
 		bad=1
 	fi
 	while read -r line; do
@@ -83,8 +95,8 @@ for wanted in "$@"; do
 			;;
 		*) good=$((good + 1)) ;;
 		esac
-	done <"$out/$script.tap"
-	printf '%-16s %4d passed %4d failed %4d skipped %6d s\n' "$script" $good $bad $out_of_scope $(($(date +%s) - began))
+	done <"$results/tap"
+	printf '%-18s %4d passed %4d failed %4d skipped %6d s\n' "$wanted" $good $bad $out_of_scope "$(cat "$results/seconds")"
 	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + out_of_scope))
 done
 echo "$passed passed, $failed failed, $skipped skipped"
