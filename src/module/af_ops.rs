@@ -252,8 +252,8 @@ unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings
 
 /// Looks at what [`sk_rx_dst_set`] has been called with, and says whether TCP may cache the route:
 /// until the packet hook has seen whatever TCP gets, TCP comes there with each segment of a subflow,
-/// as long as the route is left unset. A segment that both have seen counts once: options only
-/// declare.
+/// as long as the route is left unset. A segment that both have seen counts once: its DSS only
+/// declares, and what else it says is looked at once.
 #[inline(never)]
 fn may_cache_route(ssk: Sock, packet: Skb) -> bool {
     let Some(subflow) = subflow::of(ssk) else {

@@ -249,10 +249,13 @@ fn for_each_subflow(
     result.map(|()| count)
 }
 
-/// TCP's view of a subflow.
+/// TCP's view of a subflow, but for the bytes received: TCP counts the peer's FIN as one, which here may
+/// come with the last data, before a program has looked.
 fn fill_tcp_info(ssk: Sock, info: &mut bindings::tcp_info) {
     // SAFETY: A live socket that is not owned.
     unsafe { bindings::tcp_get_info(ssk.as_ptr(), info) };
+    let fin = u64::from(ssk.flag(bindings::sock_flags_SOCK_DONE));
+    info.tcpi_bytes_received = info.tcpi_bytes_received.saturating_sub(fin);
 }
 
 /// The addresses of a subflow.

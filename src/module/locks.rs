@@ -20,6 +20,7 @@ use crate::connection::Connection;
 use crate::event;
 use crate::out_of_order::OutOfOrder;
 use crate::send_queue::SendQueue;
+use crate::skb::Skb;
 use crate::sock::Sock;
 use core::marker::PhantomData;
 use core::ops::{
@@ -52,10 +53,51 @@ pub(crate) struct Data {
     pub(crate) paths: Option<KBox<Paths>>,
     /// Announcements of the peer that are to be echoed.
     pub(crate) echoes: [Option<AddAddr>; ECHOES],
+    /// What came while the packet hook was new.
+    pub(crate) looked_at: LookedAt,
 }
 
 /// Most announcements that wait for their echo; the peer repeats what got none.
 const ECHOES: usize = 4;
+
+/// The last packets that the packet hook has handed over and that carried more than a DSS: until the hook
+/// has seen whatever TCP gets, TCP hands them over as well.
+///
+/// A packet is known by its address, which is nobody else's until TCP has got it. One that the hook has
+/// not seen is older than all that it has, so that it has none of their addresses.
+pub(crate) struct LookedAt {
+    /// Their addresses; 0 is none.
+    packets: [usize; PACKETS],
+    /// Where the next one goes.
+    next: usize,
+}
+
+/// How many packets are remembered: most that wait for the owner of a subflow at a time, usually. Whatever
+/// is looked at twice does no harm but for being counted and answered twice.
+const PACKETS: usize = 4;
+
+impl LookedAt {
+    /// No packet yet.
+    const fn new() -> Self {
+        Self {
+            packets: [0; PACKETS],
+            next: 0,
+        }
+    }
+
+    /// The packet hook hands over a packet.
+    pub(crate) fn add(&mut self, packet: Skb) {
+        if let Some(place) = self.packets.get_mut(self.next) {
+            *place = packet.as_ptr().addr();
+        }
+        self.next = (self.next + 1) % PACKETS;
+    }
+
+    /// Whether the hook has handed over the packet.
+    pub(crate) fn has(&self, packet: Skb) -> bool {
+        self.packets.contains(&packet.as_ptr().addr())
+    }
+}
 
 impl Data {
     /// State of a new connection.
@@ -67,6 +109,7 @@ impl Data {
             sent,
             paths: None,
             echoes: [None; ECHOES],
+            looked_at: LookedAt::new(),
         }
     }
 }

@@ -132,17 +132,11 @@ pub(crate) fn on_segment(
                     declare_first(ssk, subflow, data_len, checksum);
                 }
             }
-            MptcpOption::MpFail(option) => {
-                seen = true;
-                events |= on_mp_fail(subflow, &mut data, header, &option);
-            }
-            MptcpOption::MpFastclose(fastclose) => {
-                seen = true;
-                events |= on_fastclose(&mut data, &fastclose);
-            }
             other => {
                 seen = true;
-                on_signal(ssk, subflow, &mut data, &other);
+                if is_first_look(&mut data, packet, holds) {
+                    events |= on_signal(ssk, subflow, &mut data, header, &other);
+                }
             }
         }
     }
@@ -279,15 +273,41 @@ fn on_fourth_ack(subflow: &Subflow, data: &mut DataLock<'_>) {
     connection.schedule(event::JOINED);
 }
 
-/// What the peer says of its addresses and priorities.
+/// Whether nobody has looked yet at what a packet says besides its DSS.
+#[cold]
+fn is_first_look(data: &mut DataLock<'_>, packet: Skb, holds: Holds) -> bool {
+    match holds {
+        Holds::Nothing => {
+            data.looked_at.add(packet);
+            true
+        }
+        Holds::Subflow => !data.looked_at.has(packet),
+    }
+}
+
+/// What the peer says besides what its data stands for; returns the events that follow.
+#[cold]
+fn on_signal(
+    ssk: Sock,
+    subflow: &Subflow,
+    data: &mut DataLock<'_>,
+    header: &Header,
+    option: &MptcpOption<'_>,
+) -> u32 {
+    match option {
+        MptcpOption::MpFail(option) => return on_mp_fail(subflow, data, header, option),
+        MptcpOption::MpFastclose(option) => return on_fastclose(data, option),
+        MptcpOption::AddAddr(option) => on_add_addr(ssk, subflow, data, option),
+        _ => on_path_signal(ssk, subflow, data, option),
+    }
+    0
+}
+
+/// What the peer says of its addresses and priorities, but for announcements.
 ///
 /// RFC 8684, Sections 3.3.8 and 3.4.
-#[cold]
-fn on_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
+fn on_path_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
     let connection = data.connection();
-    if let MptcpOption::AddAddr(option) = option {
-        return on_add_addr(ssk, subflow, data, option);
-    }
     if !connection.is_joinable() {
         return;
     }

@@ -15,6 +15,7 @@ INFO_FIELDS = {"flags": ("I", 8), "token": ("I", 12), "write_seq": ("Q", 16), "s
                "retransmits": ("I", 44), "bytes_retrans": ("Q", 48), "bytes_sent": ("Q", 56), "bytes_received": ("Q", 64),
                "bytes_acked": ("Q", 72), "subflows_total": ("B", 80), "last_data_sent": ("I", 84),
                "last_data_recv": ("I", 88), "last_ack_recv": ("I", 92)}
+BYTES_RECEIVED = 128  # in struct tcp_info
 INFO_LEN, TCP_INFO_LEAST, ADDRS_LEN, HEAD_LEN, FULL_HEAD_LEN = 96, 224, 256, 16, 40
 
 
@@ -83,6 +84,19 @@ def info_of_the_subflows():
         for wrong in (head(100, size_head=15), head(100, size_head=17), head(100, subflows=1), head(100, size_kernel=1),
                       head(1 << 31), head(100)[:15]):
             fails(errno.EINVAL, ask, sock, TCPINFO, wrong)
+
+
+@case(multipath=True)
+def bytes_of_a_subflow_at_the_end():
+    client, server = pair()
+    client.sendall(b"12345")
+    client.shutdown(socket.SHUT_WR)
+    same(read_all(server, 5), b"12345")
+    same(server.recv(1), b"", "the end")
+    answer = ask(server, TCPINFO, head(1000) + bytes(2000))
+    subflows, size = struct.unpack_from("II", answer, 4)
+    received = [struct.unpack_from("Q", answer, HEAD_LEN + at * size + BYTES_RECEIVED)[0] for at in range(subflows)]
+    same(sum(received), 5, "the peer's FIN is no byte")
 
 
 @case(multipath=True)
