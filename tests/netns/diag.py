@@ -52,7 +52,8 @@ class Diagnostics(Netlink):
         super().__init__(namespace, NETLINK_SOCK_DIAG)
         # Where the kernel has an MPTCP of its own, that has IPPROTO_MPTCP, and ours the number before it.
         self.protocol = socket.IPPROTO_MPTCP - 1
-        if self.about(BY_FAMILY, socket.AF_INET, socket_id(), flags=DUMP)[0] == "ENOENT":
+        # Little room, because the kernel makes messages as long as it has seen room for.
+        if self.about(BY_FAMILY, socket.AF_INET, socket_id(), flags=DUMP, room=4096)[0] == "ENOENT":
             self.protocol = socket.IPPROTO_MPTCP
 
     def about(self, kind, family, name, states=ALL, flags=4, more=b"", room=1 << 16):
