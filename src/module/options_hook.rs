@@ -91,12 +91,13 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         return;
     }
     if connection.has_fallen_back() {
-        // Without options the window is still the connection's: the subflow's own buffer is empty.
-        if header.flags & RST == 0 {
-            announce_window(ssk, connection, packet, true);
+        if header.flags & RST != 0 {
+            return;
         }
+        // Without options the window is still the connection's: the subflow's own buffer is empty.
+        announce_window(ssk, connection, packet, true);
         if connection.failure().has_begun() {
-            repeat_infinite(ssk, connection, subflow, &header, packet);
+            add_after_failure(ssk, connection, subflow, &header, packet);
         }
         return;
     }
@@ -352,15 +353,19 @@ fn declare_infinite(
 }
 
 /// A segment of a connection that has fallen back is sent: the infinite mapping goes out again with the
-/// data that had it.
+/// data that had it, and MP_FAIL with the first ACK if the data was faster.
 #[cold]
-fn repeat_infinite(
+fn add_after_failure(
     ssk: Sock,
     connection: &Connection,
     subflow: &Subflow,
     header: &Header,
     packet: Skb,
 ) {
+    if header.payload == 0 {
+        add_fail(ssk, connection, packet);
+        return;
+    }
     // SAFETY: The subflow is owned while it transmits, and the reference ends here.
     let map = unsafe { subflow.transmit() };
     if let Some(mapping) = map.infinite_at(subflow.local_ssn(header.seq), header.payload) {
