@@ -424,14 +424,11 @@ impl EndpointHost {
 
     /// Lets everything succeed until nothing is left to do.
     pub(super) fn settle(&mut self) {
-        for _ in 0..60 {
-            self.tell();
-            self.act();
-            self.establish(1);
-            self.wait_until(self.now.advance(Duration::from_secs(20)));
-        }
-        self.act();
-        assert_eq!(self.timer, None, "something is still to be done");
+        self.come_to_rest(60, |host| {
+            host.tell();
+            host.act();
+            host.establish(1);
+        });
         let all = self.told.iter().map(|(endpoint, _)| endpoint);
         let signals = all.filter(|endpoint| endpoint.flags.contains(EndpointFlags::SIGNAL));
         let mut subflows = self.subflows.values();

@@ -189,12 +189,6 @@ impl Host {
 
     /// Lets everything succeed until nothing is left to do.
     pub(super) fn settle(&mut self) {
-        for _ in 0..60 {
-            self.establish();
-            self.act();
-            self.wait_until(self.now.advance(Duration::from_secs(20)));
-        }
-        self.act();
-        assert_eq!(self.timer, None, "something is still to be done");
+        self.come_to_rest(60, Self::establish);
     }
 }

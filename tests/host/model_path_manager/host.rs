@@ -176,6 +176,22 @@ pub(super) trait Timed {
         let (now, ..) = self.clock();
         *now = (*now).max(end);
     }
+
+    /// Lets `succeed` happen and time pass, so many times, until nothing is left to do.
+    fn come_to_rest(&mut self, rounds: u32, succeed: impl Fn(&mut Self))
+    where
+        Self: Sized,
+    {
+        for _ in 0..rounds {
+            succeed(self);
+            let (now, ..) = self.clock();
+            let end = now.advance(Duration::from_secs(20));
+            self.wait_until(end);
+        }
+        self.act();
+        let (_, timer, _) = self.clock();
+        assert_eq!(*timer, None, "something is still to be done");
+    }
 }
 
 impl Timed for Host {
