@@ -511,19 +511,15 @@ impl Connection {
     /// The window that has been promised.
     #[inline]
     pub(crate) fn advertised(&self) -> Advertised {
-        let (rcv_nxt, edge) = (self.rcv_nxt(), self.edge());
-        let promised = if edge.after(rcv_nxt) {
-            edge.distance_from(rcv_nxt)
-        } else {
-            0
-        };
-        Advertised::new(rcv_nxt, u32::try_from(promised).unwrap_or(u32::MAX))
+        Advertised::up_to(self.edge().later(self.rcv_nxt()))
     }
 
-    /// Promises a window up to `edge`.
+    /// Promises a window up to `edge` where the promise was `before`; fails with what it is.
     #[inline]
-    pub(crate) fn set_edge(&self, edge: DataSeq) {
-        self.edge.store(edge.get(), Ordering::Relaxed);
+    pub(crate) fn exchange_edge(&self, before: DataSeq, edge: DataSeq) -> Result<(), DataSeq> {
+        let (before, edge, relaxed) = (before.get(), edge.get(), Ordering::Relaxed);
+        let result = self.edge.compare_exchange(before, edge, relaxed, relaxed);
+        result.map(drop).map_err(DataSeq::new)
     }
 
     /// Whether a reader waits for more inside of one call.

@@ -97,10 +97,14 @@ table! {
     MPJoinSynTxBindErr,
     /// Joins that could not begin: no route.
     MPJoinSynTxConnectErr,
+    /// Mappings of bytes that had been mapped otherwise.
+    DSSNotMatching,
     /// Infinite mappings sent.
     InfiniteMapTx,
     /// Infinite mappings received.
     InfiniteMapRx,
+    /// Mappings of bytes that the subflow cannot be carrying.
+    DSSNoMatchTCP,
     /// Mappings whose checksum did not fit.
     DataCsumErr,
     /// Runs of data put behind all others that wait for their turn.
@@ -121,14 +125,20 @@ table! {
     EchoAdd,
     /// Echoes of ADD_ADDR sent.
     EchoAddTx,
+    /// Echoes of ADD_ADDR that were not sent for lack of room.
+    EchoAddTxDrop,
     /// ADD_ADDRs with a port received.
     PortAdd,
     /// ADD_ADDRs that were ignored: no room, or no use for them.
     AddAddrDrop,
     /// Addresses that the peer has withdrawn.
     RmAddr,
+    /// REMOVE_ADDRs that were ignored: the connection can have no further subflows.
+    RmAddrDrop,
     /// Addresses that were withdrawn.
     RmAddrTx,
+    /// Addresses whose withdrawal was not sent for lack of room.
+    RmAddrTxDrop,
     /// Subflows closed by the path manager.
     RmSubflow,
     /// MP_PRIOs sent.
@@ -151,17 +161,27 @@ table! {
     SubflowStale,
     /// Subflows that have begun again.
     SubflowRecover,
+    /// Windows that were not promised, because another subflow promised more at the same time.
+    RcvWndConflictUpdate,
+    /// Windows that were promised after those of subflows which did so at the same time.
+    RcvWndConflict,
     /// Connections that are established now.
     MPCurrEstab,
-    /// First data without a mapping: fallback.
+    /// First data or its acknowledgment without a DSS: fallback.
     MPCapableDataFallback,
-    /// An ACK without a DSS at the beginning of a connection: fallback.
+    /// An infinite mapping received: fallback.
     DssFallback,
     /// Data without a mapping later on: reset.
     DssReset,
+    /// Fallbacks that were impossible, because data was sent or received out of order: reset.
+    FallbackFailed,
+    /// Bytes sent beyond a closed window.
+    WinProbe,
+    /// Runs of data that came before their turn and found no room.
+    RcvPruned,
     /// Connections without MPTCP because a signature would not cover its options.
     MD5SigFallback,
-    /// Runs of data that were dropped because too much waited for its turn.
+    /// Runs of data that waited for their turn and were dropped for one that comes before.
     OFOPruned,
 }
 

@@ -209,7 +209,8 @@ fn add_this_signal(ssk: Sock, subflow: &Subflow, signal: Signal, packet: Skb) ->
         Signal::AddAddr(option) => {
             let fits = add_announcement(ssk, option, packet);
             count(match (option.is_echo(), fits) {
-                (true, _) => Counter::EchoAddTx,
+                (true, true) => Counter::EchoAddTx,
+                (true, false) => Counter::EchoAddTxDrop,
                 (false, true) => Counter::AddAddrTx,
                 (false, false) => Counter::AddAddrTxDrop,
             });
@@ -223,8 +224,14 @@ fn add_this_signal(ssk: Sock, subflow: &Subflow, signal: Signal, packet: Skb) ->
         }
         Signal::RemoveAddr(ids) => {
             if let Some(option) = RemoveAddr::new(ids.as_bytes()) {
-                option.ids().for_each(|_| count(Counter::RmAddrTx));
-                packet.add_option(ssk, &MptcpOption::RemoveAddr(option));
+                let fits = packet.add_option(ssk, &MptcpOption::RemoveAddr(option));
+                option.ids().for_each(|_| {
+                    count(if fits {
+                        Counter::RmAddrTx
+                    } else {
+                        Counter::RmAddrTxDrop
+                    });
+                });
             }
         }
     }
@@ -591,17 +598,42 @@ fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
     }
 }
 
+/// Moves the edge of the window from `before` to `edge`, unless a subflow that sends at the same time moves it
+/// farther.
+#[inline(always)]
+fn promise(connection: &Connection, before: DataSeq, edge: DataSeq) {
+    if edge.after(before) {
+        if let Err(other) = connection.exchange_edge(before, edge) {
+            promise_after(connection, other, edge);
+        }
+    }
+}
+
+/// See [`promise`]; another one was first.
+#[cold]
+fn promise_after(connection: &Connection, mut before: DataSeq, edge: DataSeq) {
+    while edge.after(before) {
+        connection.count(Counter::RcvWndConflict);
+        match connection.exchange_edge(before, edge) {
+            Ok(()) => return,
+            Err(other) => before = other,
+        }
+    }
+    connection.count(Counter::RcvWndConflictUpdate);
+}
+
 /// Replaces the subflow's window by the connection's, which counts from the Data ACK. The peer takes it in
 /// only if the segment `acks`.
 #[inline(always)]
 fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) {
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
+    let before = connection.edge();
     let mut window = connection.advertised();
     let step = connection.window_step(ssk.mss(), free);
     let field = window.advertise(rcv_nxt, free, step, ssk.rcv_wscale());
     if acks {
-        connection.set_edge(window.edge());
+        promise(connection, before, window.edge());
         connection.set_data_acked(rcv_nxt);
     }
     packet.set_window(field);

@@ -9,6 +9,7 @@
 
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -195,12 +196,13 @@ fn hand_over(
     let dsn = repeated.map_or(owned.queue().nxt(), |range| range.start);
     prepare(ssk, subflow, dsn);
     let ssn = subflow.local_ssn(ssk.write_seq());
-    let window = match repeated {
-        Some(range) => range.len(),
+    let (window, is_probe) = match repeated {
+        Some(range) => (range.len(), false),
         None => {
             let mut data = owned.data();
             data.sent = Mapping::new(ssn, dsn, 0);
-            window_room(&data, dsn)
+            let window = window_room(&data, dsn);
+            (window, is_probe(&data, dsn, window))
         }
     };
     // SAFETY: Zeroes are an empty page range.
@@ -251,6 +253,9 @@ fn hand_over(
     trace::on_schedule(subflow, mapping.take(sent as u32), repeated.is_some());
     if repeated.is_some() && sent > 0 {
         owned.connection().on_repeated(sent);
+    }
+    if is_probe && sent > 0 {
+        owned.connection().count(Counter::WinProbe);
     }
     match source {
         Source::Copy(_) => {
@@ -306,4 +311,10 @@ pub(crate) fn window_room(data: &DataLock<'_>, nxt: DataSeq) -> u64 {
     } else {
         u64::from(data.proto.snd_una() == nxt)
     }
+}
+
+/// Whether what [`window_room`] has allowed from `nxt` on is the byte beyond a closed window.
+#[inline]
+pub(crate) fn is_probe(data: &DataLock<'_>, nxt: DataSeq, room: u64) -> bool {
+    room == 1 && !nxt.before(data.proto.snd_wnd_end())
 }

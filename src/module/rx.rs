@@ -267,7 +267,7 @@ fn keep_out_of_order(data: &mut DataLock<'_>, piece: Piece) {
             }
         }
         Err(skb) => {
-            connection.count(Counter::OFOPruned);
+            connection.count(Counter::RcvPruned);
             skb.free();
         }
     }

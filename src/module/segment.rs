@@ -45,6 +45,7 @@ use mptcp_proto::fallback::{
 use mptcp_proto::mapping::{
     CheckedMapping,
     InsertError,
+    Inserted,
     Mapping, //
 };
 use mptcp_proto::options::dss::verify_dss_checksum;
@@ -309,17 +310,22 @@ fn on_signal(
 fn on_path_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &MptcpOption<'_>) {
     let connection = data.connection();
     if !connection.is_joinable() {
+        if matches!(option, MptcpOption::RemoveAddr(_)) {
+            connection.count(Counter::RmAddrDrop);
+        }
         return;
     }
     match option {
         MptcpOption::RemoveAddr(option) => {
             for id in option.ids() {
-                connection.count(Counter::RmAddr);
                 pm_events::on_removed(connection, id);
             }
-            if let Some(paths) = paths::of(data) {
-                paths.on_remove_addr(option);
-            }
+            let Some(paths) = paths::of(data) else {
+                connection.count(Counter::RmAddrDrop);
+                return;
+            };
+            paths.on_remove_addr(option);
+            option.ids().for_each(|_| connection.count(Counter::RmAddr));
         }
         MptcpOption::MpPrio(option) => {
             connection.count(Counter::MPPrioRx);
@@ -378,8 +384,9 @@ fn on_add_addr(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &A
     }
     if outcome.is_to_be_echoed() {
         let free = data.echoes.iter_mut().find(|place| place.is_none());
-        if let Some(place) = free {
-            *place = Some(option.echo());
+        match free {
+            Some(place) => *place = Some(option.echo()),
+            None => connection.count(Counter::EchoAddTxDrop),
         }
     }
     connection.schedule(event::PATHS | event::PUSH);
@@ -564,12 +571,16 @@ fn remember(ssk: Sock, subflow: &Subflow, mapping: Mapping) {
     // SAFETY: The data lock is held, and the reference ends with this function.
     let table = unsafe { subflow.receive() };
     let window = BEHIND;
-    if table.insert_within(mapping, oldest, window) == Err(InsertError::Full)
-        && table.capacity() < RECEIVE_MAPPINGS_MAX
-    {
+    let mut result = table.insert_within(mapping, oldest, window);
+    if result == Err(InsertError::Full) && table.capacity() < RECEIVE_MAPPINGS_MAX {
         if let Ok(more) = storage(table.capacity() * 2) {
             let _ = table.replace_storage(more);
-            let _ = table.insert_within(mapping, oldest, window);
+            result = table.insert_within(mapping, oldest, window);
         }
+    }
+    match result {
+        Ok(Inserted::Conflict { .. }) => subflow.connection().count(Counter::DSSNotMatching),
+        Err(InsertError::Distant) => subflow.connection().count(Counter::DSSNoMatchTCP),
+        _ => {}
     }
 }

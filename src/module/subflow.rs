@@ -571,14 +571,20 @@ impl Subflow {
         let reaction = self.decide(event);
         trace::on_fallback(self, event, reaction);
         let connection = self.connection();
+        let is_opening = matches!(event, Event::DataWithoutMapping | Event::AckWithoutDss);
         if reaction.is_fallback() {
-            match event {
-                Event::DataWithoutMapping => connection.count(Counter::MPCapableDataFallback),
-                _ => connection.count(Counter::DssFallback),
-            }
+            connection.count(if is_opening {
+                Counter::MPCapableDataFallback
+            } else {
+                Counter::DssFallback
+            });
             connection.fall_back();
         } else if matches!(reaction, Reaction::ResetSubflow(_)) {
-            connection.count(Counter::DssReset);
+            if !is_opening {
+                connection.count(Counter::DssReset);
+            } else if !self.is_joined() {
+                connection.count(Counter::FallbackFailed);
+            }
         }
         reaction
     }

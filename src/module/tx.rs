@@ -15,6 +15,7 @@
 //! C counterpart: `mptcp_sendmsg`, `__mptcp_push_pending` in net/mptcp/protocol.c.
 
 use crate::bindings;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::Owned;
 use crate::push::{
@@ -214,6 +215,9 @@ fn write_packets(
     data.sent = Mapping::new(ssn, nxt, 0);
     let window = push::window_room(&data, nxt);
     let asked = core::cmp::min(asked, u32::try_from(window).unwrap_or(u32::MAX));
+    if push::is_probe(&data, nxt, window) {
+        data.connection().count(Counter::WinProbe);
+    }
     // The numbers must be known before the peer can acknowledge them. Data beyond a DATA_FIN is
     // impossible: the caller has looked for a shutdown.
     let _ = data.proto.on_send(asked);

@@ -53,6 +53,13 @@ impl Advertised {
         }
     }
 
+    /// Goes on with what was promised up to `edge`.
+    #[inline]
+    #[must_use]
+    pub const fn up_to(edge: DataSeq) -> Self {
+        Self { edge }
+    }
+
     /// Returns the right edge: the first DSN that the peer may not send.
     #[inline]
     #[must_use]
