@@ -21,8 +21,15 @@ use crate::sysctl::{
     File, //
 };
 use crate::token_table;
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering, //
+};
 use kernel::prelude::*;
-use mptcp_proto::handshake::SYN_ATTEMPTS;
+use mptcp_proto::handshake::{
+    Blackhole,
+    SYN_ATTEMPTS, //
+};
 use mptcp_proto::path_manager::{
     self,
     Joins,
@@ -59,14 +66,14 @@ const fn rule(
     name: &'static CStr,
     values: Values,
     default: u32,
-    on_change: fn(*mut bindings::net),
+    on_write: fn(*mut bindings::net),
 ) -> Rule {
     Rule {
         directory: "net.mptcp_rs.",
         name,
         values,
         default,
-        on_change,
+        on_write,
     }
 }
 
@@ -180,6 +187,16 @@ static SYN_RETRANS: Rule = rule(
 /// See [`SYN_RETRANS`].
 const SYN_RETRANS_ALL: u32 = 128;
 
+/// Seconds without MPTCP for new connections once SYNs with MP_CAPABLE are found to be dropped; 0 for never.
+static BLACKHOLE_TIMEOUT: Rule = rule(
+    c"blackhole_timeout",
+    Values::Numbers(0, i32::MAX.unsigned_abs()),
+    3600,
+    |net| net::config(net).blackhole.store(0, Ordering::Relaxed),
+);
+/// Timeouts in a row after which a subflow makes no progress; 0 for none.
+static STALE_LOSSES: Rule = rule(c"stale_loss_cnt", Values::Numbers(0, u32::MAX), 1, |_| ());
+
 /// The settings of one namespace.
 pub(crate) struct Config {
     /// See [`ENABLED`].
@@ -208,6 +225,12 @@ pub(crate) struct Config {
     checksums: Setting,
     /// See [`DROP_TIMESTAMPS`].
     drop_timestamps: Setting,
+    /// See [`BLACKHOLE_TIMEOUT`].
+    blackhole_timeout: Setting,
+    /// What is known of SYNs with MP_CAPABLE that were dropped: [`Blackhole`] as a word.
+    blackhole: AtomicU64,
+    /// See [`STALE_LOSSES`].
+    stale_losses: Setting,
     /// See [`BY_NAME_MANAGER`].
     by_name_manager: Setting,
     /// See [`BY_NAME_TYPE`].
@@ -216,7 +239,7 @@ pub(crate) struct Config {
 
 /// Files of the settings, and the two lists of names; some are also where the kernel's own MPTCP has
 /// them.
-pub(crate) type Files = (Directory<14>, Option<Directory<12>>);
+pub(crate) type Files = (Directory<16>, Option<Directory<14>>);
 
 impl Config {
     /// Makes the settings of `net`, all at their defaults.
@@ -235,6 +258,9 @@ impl Config {
             syn_retrans: Setting::new(&SYN_RETRANS, net),
             checksums: Setting::new(&CHECKSUMS, net),
             drop_timestamps: Setting::new(&DROP_TIMESTAMPS, net),
+            blackhole_timeout: Setting::new(&BLACKHOLE_TIMEOUT, net),
+            blackhole: AtomicU64::new(Blackhole::NONE.bits()),
+            stale_losses: Setting::new(&STALE_LOSSES, net),
             by_name_manager: Setting::new(&BY_NAME_MANAGER, net),
             by_name_type: Setting::new(&BY_NAME_TYPE, net),
         }
@@ -265,6 +291,8 @@ impl Config {
             self.syn_retrans.file(),
             self.checksums.file(),
             self.drop_timestamps.file(),
+            self.blackhole_timeout.file(),
+            self.stale_losses.file(),
         ];
         // SAFETY: By the function's contract; the lists are static.
         let ours = unsafe { Directory::new(net, c"net/mptcp_rs", files)? };
@@ -281,6 +309,8 @@ impl Config {
             self.syn_retrans.file(),
             self.checksums.file(),
             self.drop_timestamps.file(),
+            self.blackhole_timeout.file(),
+            self.stale_losses.file(),
             self.by_name_manager.file(),
             self.by_name_type.file(),
             File::read_only(c"available_path_managers", &BY_NAME_MANAGER.values),
@@ -331,6 +361,36 @@ impl Config {
         match self.syn_retrans.get() {
             SYN_RETRANS_ALL => u32::MAX,
             repeated => repeated.saturating_add(1),
+        }
+    }
+
+    /// What is known of SYNs with MP_CAPABLE that were dropped.
+    #[inline]
+    pub(crate) fn blackhole(&self) -> Blackhole {
+        Blackhole::from_bits(self.blackhole.load(Ordering::Relaxed))
+    }
+
+    /// Notes what is known now, unless somebody else has noted something since `before`.
+    pub(crate) fn note_blackhole(&self, before: Blackhole, now: Blackhole) {
+        let (before, now) = (before.bits(), now.bits());
+        let relaxed = Ordering::Relaxed;
+        // If it fails, the other one knows as much.
+        let _ = self
+            .blackhole
+            .compare_exchange(before, now, relaxed, relaxed);
+    }
+
+    /// For how long new connections do without MPTCP when SYNs with MP_CAPABLE are dropped; none for never.
+    pub(crate) fn blackhole_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.blackhole_timeout.get()))
+    }
+
+    /// After how many timeouts in a row a subflow makes no progress.
+    #[inline]
+    pub(crate) fn losses_until_stale(&self) -> u32 {
+        match self.stale_losses.get() {
+            0 => u32::MAX,
+            losses => losses,
         }
     }
 

@@ -47,6 +47,8 @@ table! {
     MPCapableFallbackSYNACK,
     /// SYNs sent without it after several were lost with it: fallback.
     MPCapableSYNTXDrop,
+    /// Connections begun without it, because SYNs with it were found to be dropped.
+    MPCapableSYNTXDisabled,
     /// Connections that could not be made: no memory, or the token is in use.
     MPFallbackTokenInit,
     /// Pieces of data handed to a subflow again because another one did not deliver them.
@@ -167,12 +169,16 @@ table! {
     RcvWndConflict,
     /// Connections that are established now.
     MPCurrEstab,
+    /// Connections whose first SYN without MP_CAPABLE got the answer that those with it had not.
+    Blackhole,
     /// First data or its acknowledgment without a DSS: fallback.
     MPCapableDataFallback,
     /// An infinite mapping received: fallback.
     DssFallback,
     /// Data without a mapping later on: reset.
     DssReset,
+    /// Connections that both hosts began at once: fallback.
+    SimultConnectFallback,
     /// Fallbacks that were impossible, because data was sent or received out of order: reset.
     FallbackFailed,
     /// Bytes sent beyond a closed window.

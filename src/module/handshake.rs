@@ -27,6 +27,7 @@ use crate::request::{
     self,
     Pending, //
 };
+use crate::schedule::now;
 use crate::skb::{
     Header,
     Skb,
@@ -36,6 +37,7 @@ use crate::skb::{
 use crate::sock::Sock;
 use mptcp_proto::handshake::{
     on_syn,
+    Blackhole,
     Checksums,
     Client,
     Policy,
@@ -51,6 +53,7 @@ use mptcp_proto::options::{
     MptcpOption, //
 };
 use mptcp_proto::path_manager::Refusal;
+use mptcp_proto::time::Duration;
 
 /// What we offer and accept in a namespace with these settings.
 #[inline]
@@ -94,15 +97,60 @@ pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
     })
 }
 
-/// The option for the SYN that `ssk` sends now in a namespace with these settings, if it carries one.
-#[inline]
-pub(crate) fn syn_option(config: &Config, ssk: Sock) -> Option<MpCapable> {
+/// What a SYN says.
+pub(crate) enum Syn {
+    /// It asks for MPTCP.
+    Asks(MpCapable),
+    /// It does not ask any more: those that did got no answer.
+    GaveUp,
+    /// It does not ask: others have asked in vain.
+    Blocked,
+}
+
+/// Says what the SYN that `ssk` sends now says, and counts it.
+#[inline(always)]
+pub(crate) fn make_syn(ssk: Sock) -> Syn {
+    let (config, counters) = net::config_and_counters(ssk.net());
+    let timeouts = u32::from(ssk.retransmits());
+    let blackhole = config.blackhole();
+    if timeouts == 0 && blackhole != Blackhole::NONE && is_blocked(config, blackhole) {
+        counters.add(Counter::MPCapableSYNTXDisabled, 1);
+        return Syn::Blocked;
+    }
+    let policy = policy(config);
     // The key is not on the SYN of version 1, so any will do here.
     let client = Client::new(
-        policy(config),
+        policy,
         mptcp_proto::ids::Key::from_non_zero(core::num::NonZeroU64::MIN),
     );
-    client.syn_option(u32::from(ssk.retransmits()))
+    match client.syn_option(timeouts) {
+        Some(option) => {
+            if timeouts == 0 {
+                counters.add(Counter::MPCapableSYNTX, 1);
+            }
+            Syn::Asks(option)
+        }
+        None => {
+            if timeouts == policy.syn_attempts {
+                counters.add(Counter::MPCapableSYNTXDrop, 1);
+            }
+            Syn::GaveUp
+        }
+    }
+}
+
+/// Whether a connection that begins now does without MPTCP.
+#[cold]
+fn is_blocked(config: &Config, blackhole: Blackhole) -> bool {
+    blackhole.blocks(now(), config.blackhole_timeout())
+}
+
+/// The peer of a hooked client connects to it at the same time: the SYN-ACK that leaves has no option, and
+/// the connection is plain TCP.
+#[cold]
+pub(crate) fn on_simultaneous_open(ssk: Sock) {
+    count(ssk.net(), Counter::SimultConnectFallback);
+    af_ops::unhook(ssk);
 }
 
 /// Whether `packet`, whose header TCP has just taken apart for `ssk`, is a SYN-ACK with no option of
@@ -115,7 +163,37 @@ pub(crate) fn is_plain_answer(ssk: Sock, packet: Skb) -> bool {
 /// A hooked client has received a SYN-ACK without an option of ours.
 #[inline]
 pub(crate) fn on_plain_answer(ssk: Sock) {
-    count(ssk.net(), Counter::MPCapableFallbackSYNACK);
+    match ssk.timeouts() {
+        0 => count(ssk.net(), Counter::MPCapableFallbackSYNACK),
+        timeouts => on_late_answer(ssk, timeouts),
+    }
+}
+
+/// See [`on_plain_answer`]; SYNs had to be repeated. If the first one without the option got the answer, the
+/// option is what was dropped.
+#[cold]
+fn on_late_answer(ssk: Sock, timeouts: u32) {
+    let (config, counters) = net::config_and_counters(ssk.net());
+    let attempts = config.syn_attempts();
+    if timeouts < attempts {
+        counters.add(Counter::MPCapableFallbackSYNACK, 1);
+        return;
+    }
+    let timeout = config.blackhole_timeout();
+    if timeouts == attempts && timeout != Duration::ZERO {
+        let before = config.blackhole();
+        config.note_blackhole(before, before.on_dropped(now(), timeout));
+        counters.add(Counter::Blackhole, 1);
+    }
+}
+
+/// The option gets through. Over a loopback device that says nothing of the network.
+#[inline]
+fn note_passage(config: &Config, packet: Skb) {
+    let blackhole = config.blackhole();
+    if blackhole != Blackhole::NONE && !packet.came_by_loopback() {
+        config.note_blackhole(blackhole, Blackhole::NONE);
+    }
 }
 
 /// A hooked client has received its SYN-ACK.
@@ -135,8 +213,15 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         af_ops::unhook(ssk);
         return;
     };
+    let config = net::config(ssk.net());
+    if ssk.timeouts() >= config.syn_attempts() {
+        // An answer to an earlier SYN: the last one has told the server that this is plain TCP.
+        af_ops::unhook(ssk);
+        return;
+    }
     count(ssk.net(), Counter::MPCapableSYNACKRX);
-    let mut client = Client::new(policy(net::config(ssk.net())), crypto::random_key());
+    note_passage(config, packet);
+    let mut client = Client::new(policy(config), crypto::random_key());
     if let SynAckOutcome::Established {
         peer_key,
         checksum,

@@ -40,7 +40,7 @@ static POLICY: Rule = Rule {
     name: c"path",
     values: Values::Names(&POLICIES),
     default: 0,
-    on_change: addresses::refresh,
+    on_write: addresses::refresh,
 };
 
 /// The policy of interfaces to come.
@@ -49,7 +49,7 @@ static DEFAULT_POLICY: Rule = Rule {
     name: c"path",
     values: Values::Names(&POLICIES),
     default: 0,
-    on_change: |_| {},
+    on_write: |_| {},
 };
 
 /// Bytes of a name, the zero at its end included.

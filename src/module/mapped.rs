@@ -9,8 +9,10 @@
 
 use crate::af_ops;
 use crate::bindings;
-use crate::handshake;
-use crate::net;
+use crate::handshake::{
+    self,
+    Syn, //
+};
 use crate::proto_ops::early_ops;
 use crate::sock::Sock;
 use crate::sockopt;
@@ -57,10 +59,16 @@ pub(crate) unsafe fn syn_option(sk: *mut bindings::sock) -> Option<MptcpOption<'
         let sock = (*sk).sk_socket;
         !sock.is_null() && core::ptr::eq((*sock).ops, early_ops(bindings::AF_INET6))
     };
-    if !is_early || af_ops::is_hooked(ssk) || !sockopt::may_be_multipath(ssk) {
+    // The first SYN decides.
+    let is_undecided = is_early && ssk.retransmits() == 0 && !af_ops::is_hooked(ssk);
+    if !is_undecided || !sockopt::may_be_multipath(ssk) {
         return None;
     }
-    let option = handshake::syn_option(net::config(ssk.net()), ssk)?;
-    af_ops::hook(ssk);
-    Some(MptcpOption::MpCapable(option))
+    match handshake::make_syn(ssk) {
+        Syn::Asks(option) => {
+            af_ops::hook(ssk);
+            Some(MptcpOption::MpCapable(option))
+        }
+        Syn::GaveUp | Syn::Blocked => None,
+    }
 }

@@ -8,7 +8,10 @@ use crate::af_ops;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
-use crate::handshake;
+use crate::handshake::{
+    self,
+    Syn, //
+};
 use crate::join;
 use crate::locks::DataLock;
 use crate::net;
@@ -17,6 +20,7 @@ use crate::schedule::now;
 use crate::skb::{
     Header,
     Skb,
+    ACK,
     OPTIONS_MAX,
     RST,
     SYN, //
@@ -69,8 +73,11 @@ const ACK_LEN: usize = 12;
 pub(crate) fn on_transmit(ssk: Sock, packet: Skb) {
     if let Some(subflow) = subflow::of(ssk) {
         on_subflow_transmit(ssk, subflow, packet);
-    } else if packet.outgoing_flags() & SYN != 0 {
-        on_syn(ssk, packet);
+    } else {
+        let flags = packet.outgoing_flags();
+        if flags & SYN != 0 {
+            on_syn(ssk, packet, flags);
+        }
     }
 }
 
@@ -118,22 +125,24 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
     }
 }
 
-/// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it.
+/// The SYN of a client: MP_CAPABLE, but not after two time-outs, when a middlebox may drop it, nor while
+/// that is known.
 #[inline(always)]
-fn on_syn(ssk: Sock, packet: Skb) {
-    let mut bytes = [0; 4];
-    let (config, counters) = net::config_and_counters(ssk.net());
-    match handshake::syn_option(config, ssk).and_then(|option| option.emit(&mut bytes)) {
-        Some(_) => {
-            if ssk.retransmits() == 0 {
-                counters.add(Counter::MPCapableSYNTX, 1);
+fn on_syn(ssk: Sock, packet: Skb, flags: u8) {
+    if flags & ACK != 0 {
+        handshake::on_simultaneous_open(ssk);
+        return;
+    }
+    match handshake::make_syn(ssk) {
+        Syn::Asks(option) => {
+            let mut bytes = [0; 4];
+            if option.emit(&mut bytes).is_some() {
+                packet.add_option_bytes(ssk, &bytes);
             }
-            packet.add_option_bytes(ssk, &bytes);
         }
-        None => {
-            counters.add(Counter::MPCapableSYNTXDrop, 1);
-            af_ops::unhook(ssk);
-        }
+        // The answer shows whether the option was dropped.
+        Syn::GaveUp => {}
+        Syn::Blocked => af_ops::unhook(ssk),
     }
 }
 
@@ -267,7 +276,9 @@ fn on_timeout(ssk: Sock, connection: &Connection, subflow: &Subflow) {
     if connection.only_first().is_none() {
         ssk.limit_backoff();
     }
-    if subflow.set_stale(true) {
+    let losses = u32::from(ssk.retransmits());
+    let is_lost = losses >= net::config(ssk.net()).losses_until_stale();
+    if is_lost && subflow.set_stale(true) {
         connection.on_subflow_stale(true);
     }
     let end = subflow.local_ssn(ssk.write_seq());

@@ -8,7 +8,9 @@
 use crate::bindings;
 use crate::close::end_broken;
 use crate::config;
+use crate::connection::Connection;
 use crate::locks::Owned;
+use crate::net;
 use crate::paths;
 use crate::pm_events;
 use crate::push;
@@ -171,12 +173,20 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     connection.set_scattered();
 }
 
+/// Whether a subflow that has lost something once makes no progress: then it need not come to TCP's timeout.
+pub(crate) fn looks_for_silence(connection: &Connection) -> bool {
+    net::config(connection.msk().net()).losses_until_stale() == 1
+}
+
 /// Gives the data of subflows that do not answer to the others; `false` when all answer, or there is no
 /// other.
 pub(crate) fn relieve_silent(owned: &mut Owned<'_>) -> bool {
     let connection = owned.connection();
     let mut relieved = false;
-    if connection.subflows().count() < 2 || connection.has_fallen_back() {
+    if connection.subflows().count() < 2
+        || connection.has_fallen_back()
+        || !looks_for_silence(connection)
+    {
         return false;
     }
     for (_, ssk) in connection.subflows().iter() {

@@ -109,8 +109,8 @@ pub(crate) struct Rule {
     pub(crate) values: Values,
     /// What it is at first.
     pub(crate) default: u32,
-    /// Called when the value has changed.
-    pub(crate) on_change: fn(*mut bindings::net),
+    /// Called when somebody has written a value, the same or another one.
+    pub(crate) on_write: fn(*mut bindings::net),
 }
 
 /// A setting.
@@ -185,9 +185,8 @@ impl Line for Setting {
             }
             return Err(EINVAL);
         };
-        if self.value.swap(value, Ordering::Relaxed) != value {
-            (self.rule.on_change)(self.net);
-        }
+        self.set(value);
+        (self.rule.on_write)(self.net);
         Ok(())
     }
 }

@@ -109,6 +109,14 @@ impl Skb {
         unsafe { (*self.control_block()).tcp_flags & flags == flags }
     }
 
+    /// Whether the segment came in by the loopback device.
+    pub(crate) fn came_by_loopback(self) -> bool {
+        // SAFETY: Exclusive use by the type invariant.
+        let index = unsafe { (*self.as_ptr()).__bindgen_anon_4.headers.as_ref().skb_iif };
+        // CAST: A small number.
+        index == bindings::LOOPBACK_IFINDEX as i32
+    }
+
     /// Whether the segment that this buffer came from carried a FIN.
     #[inline]
     pub(crate) fn has_fin(self) -> bool {

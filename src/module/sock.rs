@@ -477,6 +477,12 @@ impl Sock {
         read!((*self.icsk()).icsk_retransmits)
     }
 
+    /// How many retransmission timeouts there have been since the socket began to connect.
+    #[inline]
+    pub(crate) fn timeouts(self) -> u32 {
+        u32::from(read!((*self.tcp()).total_rto))
+    }
+
     /// Receive buffer size, bytes of memory.
     #[inline]
     pub(crate) fn rcvbuf(self) -> i32 {

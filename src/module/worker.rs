@@ -159,6 +159,7 @@ fn start_timer(connection: &Connection, timeout: Duration) {
     let timeout = u32::try_from(timeout.as_micros()).unwrap_or(u32::MAX);
     let sooner = match connection.only_first() {
         Some(_) => None,
+        None if !recovery::looks_for_silence(connection) => None,
         None => connection.subflows().silence_due_us(),
     };
     let timeout = sooner.map_or(timeout, |sooner| sooner.min(timeout));

@@ -28,10 +28,12 @@
 //! C counterpart: `net/mptcp/subflow.c` (`subflow_check_req`, `subflow_finish_connect`,
 //! `subflow_syn_recv_sock`), `net/mptcp/options.c` (`mptcp_established_options_mp`).
 
+mod blackhole;
 mod client;
 mod join;
 mod server;
 
+pub use blackhole::Blackhole;
 pub use client::{
     Carrier,
     Client,

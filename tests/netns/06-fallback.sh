@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Shows that connections work when a middlebox strips the MPTCP option, or drops packets that carry it.
+# Shows that connections work when a middlebox strips the MPTCP option, or drops packets that carry it, which later ones take to heart.
 # shellcheck disable=SC2317 # check and over call functions by name
 set -eu
 . "$(dirname -- "$0")/lib.sh"
@@ -64,6 +64,17 @@ dropped "SYN with the option dropped:" 6
 topology routed
 middlebox "$later $has iifname r1 add @once { tcp sport limit rate 1/hour burst 1 packets } drop"
 through "third ACK dropped:"
+
+# What is known of that, and what is not, for connections that follow.
+if [ "$OURS" = module ]; then
+	topology routed
+	role client ours
+	role server ours
+	cases blackhole drops
+	impair delay 50ms
+	cases blackhole at-once
+	topology routed
+fi
 
 # The server has to leave the option out of a SYN-ACK that is never answered: the in-tree one does not.
 if [ "$OURS" = module ]; then

@@ -57,7 +57,7 @@ check "available_schedulers cannot be written" is "$(errno_of available_schedule
 check "addresses cannot be written" is "$(errno_of addresses 10.0.0.1)" EACCES
 for default in path_manager:fullmesh scheduler:minrtt ndiffports:2 subflows_max:8 peer_addresses_max:8 \
 	close_timeout:60 add_addr_timeout:120 allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:1 \
-	conf/default/path:on conf/c1/path:on conf/lo/path:on; do
+	stale_loss_cnt:1 conf/default/path:on conf/c1/path:on conf/lo/path:on; do
 	check "${default%:*} is ${default#*:} at first" reads client "${default%:*}" "${default#*:}"
 done
 # shellcheck disable=SC2086 # lists of words
@@ -68,7 +68,8 @@ done
 }
 for good in ndiffports:1 ndiffports:8 subflows_max:1 subflows_max:16 peer_addresses_max:0 peer_addresses_max:8 \
 	close_timeout:0 close_timeout:3600 add_addr_timeout:0 add_addr_timeout:120 allow_join_initial_addr_port:0 \
-	allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:128 syn_retrans_before_tcp_fallback:1; do
+	allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:128 syn_retrans_before_tcp_fallback:1 \
+	blackhole_timeout:2147483647 blackhole_timeout:0 stale_loss_cnt:0 stale_loss_cnt:4294967295 stale_loss_cnt:1; do
 	check "${good%:*} takes ${good#*:}" takes "${good%:*}" "${good#*:}"
 done
 # One process for all: it starts slowly in a guest.
@@ -86,6 +87,8 @@ ip netns exec client python3 - "$knobs" >"$work/refused" <<-'EOF'
 	    "add_addr_timeout": ["3601", "-1"],
 	    "allow_join_initial_addr_port": ["2"],
 	    "syn_retrans_before_tcp_fallback": ["129"],
+	    "blackhole_timeout": ["-1", "2147483648", "x"],
+	    "stale_loss_cnt": ["-1", "4294967296"],
 	}
 	for name, values in wrong.items():
 	    path = f"{sys.argv[1]}/{name}"
@@ -103,7 +106,7 @@ EOF
 while read -r result kept text; do
 	check "$text" is "$result $kept" 'EINVAL kept'
 done <"$work/refused"
-check "all of them were tried" is "$(wc -l <"$work/refused")" 25
+check "all of them were tried" is "$(wc -l <"$work/refused")" 30
 # The log takes ten such lines in five seconds.
 says_what_is_allowed() {
 	refuses scheduler slowest &&
@@ -116,7 +119,8 @@ by_name() { ip netns exec client sysctl -qw net.mptcp_rs.scheduler=blest && read
 check "sysctl -w writes it" by_name
 apart() {
 	ip netns add fresh || return 1
-	reads fresh scheduler minrtt && reads fresh conf/default/path on && reads fresh enabled 0
+	reads fresh scheduler minrtt && reads fresh conf/default/path on && reads fresh enabled 0 &&
+		reads fresh blackhole_timeout 3600
 	result=$?
 	ip netns del fresh
 	return "$result"

@@ -371,13 +371,15 @@ make_namespaces() {
 	namespaces=$*
 	for namespace in $namespaces; do
 		ip netns add "$namespace"
-		# A SYN lost by chance must not switch the in-tree peer's MPTCP off for an hour.
+		# A SYN lost by chance must not switch MPTCP off for an hour.
 		ip netns exec "$namespace" sh -c '
 			echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 			echo 0 >/proc/sys/net/ipv6/conf/default/router_solicitations
 			echo 1 >/proc/sys/net/ipv4/ip_forward
 			echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
-			[ ! -e /proc/sys/net/mptcp/blackhole_timeout ] || echo 0 >/proc/sys/net/mptcp/blackhole_timeout'
+			for setting in /proc/sys/net/mptcp*/blackhole_timeout; do
+				[ ! -e $setting ] || echo 0 >$setting
+			done'
 	done
 	# shellcheck disable=SC2034 # in_ns reads them by name
 	role_client=plain role_server=plain role_router=plain

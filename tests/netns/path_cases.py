@@ -160,6 +160,15 @@ def came_back(run, wire):
     return None if wire.carried(run.up, "wifi0", since=run.times["back"]) else "wifi0 carried nothing after its return"
 
 
+def stale(run, _wire):
+    """A sender of ours has counted that wifi stopped making progress and began again."""
+    end = "client" if run.up else "server"
+    if run.roles[end] != "ours":
+        return None
+    counts = [run.counted[end][name] for name in ("SubflowStale", "SubflowRecover")]
+    return None if all(counts) else f"SubflowStale {counts[0]}, SubflowRecover {counts[1]}"
+
+
 def came_back_to_ours(run, wire):
     """As came_back, between two of ours: in-tree resets for good, and joins once."""
     return None if "in-tree" in run.roles.values() else came_back(run, wire)
@@ -331,8 +340,8 @@ ROUTED = [
     Case("1 % loss on each", [joined, both_carry], [both_work, some_data], links=LOSSY),
     Case("carrier lost and back", [joined, came_back], [both_work, carrier_lost, other_carries, carrier_back],
          more_families=(6,)),
-    Case("black hole, silently, and back", [joined, came_back], [both_work, black_hole, other_carries, black_hole_ends],
-         way="download"),
+    Case("black hole, silently, and back", [joined, came_back, stale],
+         [both_work, black_hole, other_carries, black_hole_ends], way="download"),
     Case("interface down and up", [joined, came_back], [both_work, interface_down, other_carries, interface_up],
          way="upload"),
     Case("both lost for 2 s and back", [joined], [both_work, all_lost, all_back], way="download"),
