@@ -32,6 +32,8 @@
 #include <net/tcp.h>
 #include <net/transp_v6.h>
 
+#include <uapi/mptcp_rs_netlink.h>
+
 #include "mptcp_rs.h"
 #include "mptcp_shims.h"
 

@@ -87,6 +87,12 @@ struct mptcp_idle {
 	u32 ack_received_ms;
 };
 
+/* Whose socket it is. */
+struct mptcp_owner {
+	u64 inode;	/* 0 if no program has it */
+	u32 uid;
+};
+
 /* The ports of a socket, in network order. */
 struct mptcp_ports {
 	u16 local;
@@ -142,10 +148,11 @@ void mptcp_shim_refuse_missing(struct genl_info *info, u32 attr);
 struct sk_buff *mptcp_shim_begin_reply(struct genl_info *info, void **header);
 int mptcp_shim_send_reply(struct sk_buff *skb, void *header, struct genl_info *info);
 void mptcp_shim_free_message(struct sk_buff *skb);
-void *mptcp_shim_begin_part(struct sk_buff *skb, struct netlink_callback *cb, u8 command);
+void *mptcp_shim_begin_part(struct sk_buff *skb, struct netlink_callback *cb);
 void mptcp_shim_end_part(struct sk_buff *skb, void *header);
 void mptcp_shim_cancel_part(struct sk_buff *skb, void *header);
 long *mptcp_shim_dump_place(struct netlink_callback *cb);
+void mptcp_shim_owner(const struct sock *sk, const struct sk_buff *request, struct mptcp_owner *owner);
 struct genl_info *mptcp_shim_dump_info(struct netlink_callback *cb);
 struct net *mptcp_shim_net_of_info(const struct genl_info *info);
 struct nlattr *mptcp_shim_nest_start(struct sk_buff *skb, int attr);

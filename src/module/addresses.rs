@@ -273,6 +273,18 @@ pub(crate) fn find(net: *const bindings::net, address: Address) -> Option<path_m
     })
 }
 
+/// Looks at the interfaces of `net`.
+///
+/// # Context
+///
+/// Process; may sleep, which `look` may not do for long: whoever tells of interfaces waits.
+pub(crate) fn with_interfaces<R>(
+    net: *const bindings::net,
+    look: impl FnOnce(&[Interface]) -> R,
+) -> R {
+    look(&net::addresses(net).interfaces.lock())
+}
+
 /// An address as people write it.
 struct Written(Address);
 

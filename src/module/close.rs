@@ -27,6 +27,7 @@ use crate::subflow::{
 };
 use crate::subflows::Removed;
 use crate::worker::arm_timer;
+use kernel::prelude::*;
 use mptcp_proto::connection::{
     ShutdownOutcome,
     State, //
@@ -178,6 +179,32 @@ pub(crate) fn end_broken(connection: &Connection, msk: Sock) {
     if msk.flag(bindings::sock_flags_SOCK_DEAD) {
         connection.schedule(event::CLOSE);
     }
+}
+
+/// Ends a connection from outside, with an error for its program, MP_FASTCLOSE for the peer and a reset of all
+/// subflows. One that no program has accepted ends when one does.
+///
+/// # Errors
+///
+/// `ENOENT`: it is over already, as TCP says then.
+///
+/// # Context
+///
+/// Process; may sleep. Nothing is owned.
+pub(crate) fn end(connection: &Connection, error: i32) -> Result {
+    let msk = connection.msk();
+    msk.lock(false);
+    let is_over = msk.state() == bindings::TCP_CLOSE;
+    if !is_over {
+        msk.set_error(error);
+        msk.report_error();
+    }
+    msk.release();
+    if is_over {
+        return Err(ENOENT);
+    }
+    connection.schedule(event::ABORT);
+    Ok(())
 }
 
 /// `shutdown(SHUT_WR)`: the DATA_FIN follows the data.

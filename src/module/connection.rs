@@ -66,7 +66,6 @@ use mptcp_proto::keys::{
     SenderKeys, //
 };
 use mptcp_proto::options::AddAddr;
-use mptcp_proto::path_manager::SUBFLOWS;
 use mptcp_proto::scheduler::{
     AnyScheduler,
     Rescue,
@@ -98,7 +97,9 @@ pub(crate) struct Connection {
     peer_key: Key,
     /// Our key, which MP_FASTCLOSE must name.
     local_key: Key,
-    /// The peer's initial data sequence number.
+    /// Our initial data sequence number.
+    local_idsn: DataSeq,
+    /// The peer's.
     peer_idsn: DataSeq,
     /// The peer's token, which our joins must name.
     peer_token: Token,
@@ -205,6 +206,7 @@ impl Connection {
                 token,
                 peer_key: agreement.peer_key,
                 local_key: agreement.local_key,
+                local_idsn,
                 peer_idsn,
                 peer_token,
                 client: agreement.client.is_some(),
@@ -318,22 +320,6 @@ impl Connection {
         &self.subflows
     }
 
-    /// Those of the subflows that are `wanted`, each with a reference for the caller.
-    ///
-    /// # Locking
-    ///
-    /// Takes the data lock.
-    pub(crate) fn hold_subflows(&self, wanted: impl Fn(Sock) -> bool) -> [Option<Sock>; SUBFLOWS] {
-        let mut held = [None; SUBFLOWS];
-        let _data = DataLock::take(self);
-        let all = self.subflows.iter().filter(|(_, ssk)| wanted(*ssk));
-        for (place, (_, ssk)) in held.iter_mut().zip(all) {
-            ssk.hold();
-            *place = Some(ssk);
-        }
-        held
-    }
-
     /// The first subflow, if no other carries the connection: it may be used without a lock.
     #[inline]
     pub(crate) fn only_first(&self) -> Option<Sock> {
@@ -390,6 +376,11 @@ impl Connection {
     /// Our key.
     pub(crate) fn local_key(&self) -> Key {
         self.local_key
+    }
+
+    /// Our initial data sequence number.
+    pub(crate) fn local_idsn(&self) -> DataSeq {
+        self.local_idsn
     }
 
     /// The peer's initial data sequence number.

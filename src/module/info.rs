@@ -10,7 +10,6 @@
 use crate::bindings;
 use crate::choice;
 use crate::connection::Connection;
-use crate::crypto::KernelSha256;
 use crate::locks::Owned;
 use crate::paths;
 use crate::sock::Sock;
@@ -26,7 +25,6 @@ use kernel::ffi::{
     c_void, //
 };
 use kernel::prelude::*;
-use mptcp_proto::keys;
 
 /// Bytes of `struct mptcp_full_info` before the part that is as long as a program knows it.
 const FULL_INFO_HEAD: usize = offset_of!(bindings::mptcp_full_info, mptcp_info);
@@ -132,11 +130,8 @@ fn copy_in<T>(from: *const c_void, value: &mut T, len: usize) -> Result {
 /// MPTCP_INFO.
 fn put_info(connection: &Connection, asker: &Asker) -> Result {
     let len = asker.room(0)?.min(size_of::<bindings::mptcp_info>());
-    // SAFETY: Zeroes are a valid value.
-    let mut info = unsafe { zeroed() };
-    fill_info(connection, &mut info);
     asker.set_len(len)?;
-    copy_out(asker.at(0), &info, len)
+    copy_out(asker.at(0), &of(connection), len)
 }
 
 /// MPTCP_TCPINFO and MPTCP_SUBFLOW_ADDRS: a `T` for each subflow, as far as there is room.
@@ -249,6 +244,22 @@ fn for_each_subflow(
     result.map(|()| count)
 }
 
+/// The connection itself; see [`fill_info`].
+pub(crate) fn of(connection: &Connection) -> bindings::mptcp_info {
+    // SAFETY: Zeroes are a valid value.
+    let mut info = unsafe { zeroed() };
+    fill_info(connection, &mut info);
+    info
+}
+
+/// TCP's view of a subflow, which is not owned; see [`fill_tcp_info`].
+pub(crate) fn tcp_info_of(ssk: Sock) -> bindings::tcp_info {
+    // SAFETY: Zeroes are a valid value.
+    let mut info = unsafe { zeroed() };
+    fill_tcp_info(ssk, &mut info);
+    info
+}
+
 /// TCP's view of a subflow, but for the bytes received: TCP counts the peer's FIN as one, which here may
 /// come with the last data, before a program has looked.
 fn fill_tcp_info(ssk: Sock, info: &mut bindings::tcp_info) {
@@ -291,7 +302,7 @@ pub(crate) fn fill_info(connection: &Connection, info: &mut bindings::mptcp_info
     let fin_received = data.proto.peer_finished();
     drop(data);
     drop(owned);
-    let (_, local_idsn) = keys::token_and_idsn(connection.local_key(), &KernelSha256);
+    let local_idsn = connection.local_idsn();
     let sent = nxt.distance_from(local_idsn.advance(1));
     let acked = snd_una.distance_from(local_idsn.advance(1));
     let received = rcv_nxt.distance_from(connection.peer_idsn().advance(1));

@@ -68,7 +68,7 @@ impl Name {
     }
 
     /// Returns the bytes before the zero.
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         let name = self.0.split(|byte| *byte == 0).next();
         name.unwrap_or_default()
     }
@@ -147,6 +147,16 @@ impl Interface {
     /// How paths may use it.
     pub(crate) fn policy(&self) -> Policy {
         self.policy.choose(&Policy::ALL)
+    }
+
+    /// Says how paths may use it from now on, as its file does.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        let place = Policy::ALL.iter().position(|known| *known == policy);
+        self.policy.change(
+            place
+                .and_then(|place| u32::try_from(place).ok())
+                .unwrap_or(0),
+        );
     }
 }
 

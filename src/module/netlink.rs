@@ -2,12 +2,14 @@
 
 //! Generic netlink: what a request says, and the messages that answer it.
 //!
-//! The kernel has checked a request against the policies made from include/netlink/mptcp_pm.yaml before
-//! it comes here: an attribute that is there is as long as its type.
+//! There are two families: that of path managers, as the kernel's own MPTCP has it, and one of ours. The
+//! kernel has checked a request against the policies made from include/netlink/*.yaml before it comes here:
+//! an attribute that is there is as long as its type.
 //!
 //! C counterpart: include/net/genetlink.h, include/net/netlink.h.
 
 use crate::bindings;
+use crate::sock::Sock;
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::{
@@ -22,6 +24,36 @@ use kernel::prelude::*;
 const HEADER: usize = size_of::<bindings::nlattr>();
 /// The places of the attributes of an address.
 const ADDRESS_ATTRIBUTES: usize = bindings::MPTCP_PM_ADDR_ATTR_IF_IDX as usize + 1;
+
+/// Bytes of the longest text in a message, the zero at its end included.
+const TEXT_SIZE: usize = 32;
+
+/// Makes the handlers that the tables of a family in src/shims name: for each command the function that
+/// handles it, and the highest number of an attribute.
+macro_rules! commands {
+    ($($name:ident => $function:path, $last:ident;)*) => {$(
+        #[doc = concat!("The command that [`", stringify!($function), "`] handles.")]
+        ///
+        /// # Safety
+        ///
+        /// Called by generic netlink, as the tables say.
+        #[no_mangle]
+        unsafe extern "C" fn $name(
+            skb: *mut $crate::bindings::sk_buff,
+            info: *mut $crate::bindings::genl_info,
+        ) -> ::kernel::ffi::c_int {
+            // SAFETY: By the function's contract; the tables have that number.
+            let request = unsafe {
+                $crate::netlink::Request::new(skb, info, $crate::bindings::$last)
+            };
+            match request.map_or(Err(EINVAL), |request| $function(&request)) {
+                Ok(()) => 0,
+                Err(error) => error.to_errno(),
+            }
+        }
+    )*};
+}
+pub(crate) use commands;
 
 /// An attribute.
 ///
@@ -80,6 +112,8 @@ impl<'a> AddressAttributes<'a> {
 /// A request.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
+    /// Its message.
+    skb: NonNull<bindings::sk_buff>,
     /// What the kernel knows of it.
     info: NonNull<bindings::genl_info>,
     /// The highest number of an attribute.
@@ -93,10 +127,15 @@ impl<'a> Request<'a> {
     ///
     /// # Safety
     ///
-    /// `info` is what the kernel passes to the handler of a command with that highest number, and lives
-    /// for `'a`.
-    pub(crate) unsafe fn new(info: *mut bindings::genl_info, last: u32) -> Option<Self> {
+    /// `skb` and `info` are what the kernel passes to the handler of a command with that highest number,
+    /// and live for `'a`.
+    pub(crate) unsafe fn new(
+        skb: *mut bindings::sk_buff,
+        info: *mut bindings::genl_info,
+        last: u32,
+    ) -> Option<Self> {
         Some(Self {
+            skb: NonNull::new(skb)?,
             info: NonNull::new(info)?,
             last,
             _lives: PhantomData,
@@ -107,6 +146,14 @@ impl<'a> Request<'a> {
     pub(crate) fn net(&self) -> *mut bindings::net {
         // SAFETY: A live request, which keeps its namespace.
         unsafe { bindings::mptcp_shim_net_of_info(self.info.as_ptr()) }
+    }
+
+    /// Whose socket this is, as the sender of the request calls users.
+    pub(crate) fn owner(&self, sk: Sock) -> bindings::mptcp_owner {
+        let mut owner = bindings::mptcp_owner { inode: 0, uid: 0 };
+        // SAFETY: A live socket, and a live message with its sender's socket.
+        unsafe { bindings::mptcp_shim_owner(sk.as_ptr(), self.skb.as_ptr(), &mut owner) };
+        owner
     }
 
     /// An attribute, if it has it.
@@ -189,87 +236,19 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A dump under way.
-pub(crate) struct Dump {
-    /// The messages so far.
-    skb: NonNull<bindings::sk_buff>,
-    /// What the kernel knows of it.
-    callback: NonNull<bindings::netlink_callback>,
-}
-
-impl Dump {
-    /// A dump.
-    ///
-    /// # Safety
-    ///
-    /// These are what the kernel passes to the handler of a dump.
-    pub(crate) unsafe fn new(
-        skb: *mut bindings::sk_buff,
-        callback: *mut bindings::netlink_callback,
-    ) -> Option<Self> {
-        Some(Self {
-            skb: NonNull::new(skb)?,
-            callback: NonNull::new(callback)?,
-        })
-    }
-
-    /// What was asked, with attributes numbered up to `last`.
-    pub(crate) fn request(&self, last: u32) -> Option<Request<'static>> {
-        // SAFETY: A live dump, whose request has been parsed for its command; the kernel keeps it until the
-        // dump has ended, and whoever handles the dump is done with it before.
-        unsafe {
-            let info = bindings::mptcp_shim_dump_info(self.callback.as_ptr());
-            Request::new(info, last)
-        }
-    }
-
-    /// Whose endpoints and connections it is about.
-    pub(crate) fn net(&self) -> *mut bindings::net {
-        // SAFETY: A live dump, which keeps its namespace.
-        unsafe {
-            let info = bindings::mptcp_shim_dump_info(self.callback.as_ptr());
-            bindings::mptcp_shim_net_of_info(info)
-        }
-    }
-
-    /// How far it has come; 0 at first.
-    pub(crate) fn place(&mut self) -> &mut kernel::ffi::c_long {
-        // SAFETY: A live dump; nobody else uses the field during the call.
-        unsafe { &mut *bindings::mptcp_shim_dump_place(self.callback.as_ptr()) }
-    }
-
-    /// Adds a message with what `fill` writes; `false` when it does not fit: it goes into the next batch.
-    pub(crate) fn add(&mut self, command: u8, fill: impl FnOnce(&mut Message) -> Result) -> bool {
-        // SAFETY: A live dump.
-        let header = unsafe {
-            bindings::mptcp_shim_begin_part(self.skb.as_ptr(), self.callback.as_ptr(), command)
-        };
-        if header.is_null() {
-            return false;
-        }
-        let fits = fill(&mut Message(self.skb)).is_ok();
-        // SAFETY: The message begun above.
-        unsafe {
-            if fits {
-                bindings::mptcp_shim_end_part(self.skb.as_ptr(), header);
-            } else {
-                bindings::mptcp_shim_cancel_part(self.skb.as_ptr(), header);
-            }
-        }
-        fits
-    }
-
-    /// What the handler returns: how many bytes there are.
-    pub(crate) fn len(&self) -> c_int {
-        // SAFETY: A live buffer. CAST: At most a message.
-        unsafe { (*self.skb.as_ptr()).len as c_int }
-    }
-}
-
 /// A message that is being written.
 pub(crate) struct Message(NonNull<bindings::sk_buff>);
 
 impl Message {
+    /// The message at the end of `skb`.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is live as long as the message, which has been begun, and nobody else writes it.
+    pub(crate) unsafe fn new(skb: NonNull<bindings::sk_buff>) -> Self {
+        Self(skb)
+    }
+
     /// Adds an attribute.
     ///
     /// # Errors
@@ -279,6 +258,41 @@ impl Message {
         let (len, value) = (value.len() as c_int, value.as_ptr().cast::<c_void>());
         // SAFETY: A live message that nobody else writes. CAST: Small numbers.
         to_result(unsafe { bindings::nla_put(self.0.as_ptr(), number as c_int, len, value) })
+    }
+
+    /// Adds a number of 32 bits.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE`: it does not fit.
+    pub(crate) fn put_u32(&mut self, number: u32, value: u32) -> Result {
+        self.put(number, &value.to_ne_bytes())
+    }
+
+    /// Adds a number that is as long as it has to be, 32 or 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE`: it does not fit.
+    pub(crate) fn put_uint(&mut self, number: u32, value: u64) -> Result {
+        match u32::try_from(value) {
+            Ok(value) => self.put_u32(number, value),
+            Err(_) => self.put(number, &value.to_ne_bytes()),
+        }
+    }
+
+    /// Adds a text with a zero at its end; what is longer than any name is cut.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE`: it does not fit.
+    pub(crate) fn put_text(&mut self, number: u32, text: &[u8]) -> Result {
+        let mut bytes = [0; TEXT_SIZE];
+        let len = text.len().min(TEXT_SIZE - 1);
+        for (to, from) in bytes.iter_mut().zip(text.iter().take(len)) {
+            *to = *from;
+        }
+        self.put(number, bytes.get(..=len).unwrap_or_default())
     }
 
     /// Adds an attribute that holds what `fill` writes.
@@ -334,15 +348,15 @@ pub(crate) fn notify(
     }
 }
 
-/// The family, while it lives.
+/// The families, while they live.
 pub(crate) struct Registration;
 
 impl Registration {
-    /// Registers the family.
+    /// Registers the families.
     ///
     /// # Errors
     ///
-    /// `EEXIST` when another module has its name.
+    /// `EEXIST` when another module has the name of one.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: Module init runs once; the namespaces have their state.
         to_result(unsafe { bindings::mptcp_shim_register_netlink() })?;

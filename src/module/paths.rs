@@ -506,6 +506,38 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     removed.push(ssk);
 }
 
+/// Resets a subflow because an administrator says so, and takes that for the end of the path between its
+/// addresses; `false` if the connection has no subflow of that number.
+///
+/// # Context
+///
+/// Process; may sleep. Nothing is owned; the connection is off its listener's queue.
+pub(crate) fn kill(connection: &Connection, number: u32) -> bool {
+    let mut removed = Removed::none();
+    let mut owned = Owned::take(connection);
+    let is_meant = |id: &SubflowId| id.number() == number;
+    let mut subflows = connection.subflows().iter();
+    let found = subflows.find_map(|(_, ssk)| subflow::id_of(ssk).filter(is_meant));
+    if let Some(id) = found {
+        let reason = CloseReason::Killed;
+        let decision = Decision::CloseSubflow {
+            subflow: id,
+            reason,
+        };
+        trace::on_path(connection, &decision);
+        close(&mut owned, id, reason, &mut removed);
+        if let Some(option) = reason.reset() {
+            on_ended(&mut owned, id, Ended::Reset(option));
+        }
+        recovery::on_taken(&mut owned);
+    }
+    drop(owned);
+    removed.close();
+    // Others carry what it had.
+    connection.schedule(event::PATHS | event::PUSH);
+    found.is_some()
+}
+
 /// Tells the path manager that a subflow has come to its end.
 pub(crate) fn on_ended(owned: &mut Owned<'_>, id: SubflowId, ended: Ended) {
     let mut data = owned.data();

@@ -7,6 +7,10 @@
 
 use crate::address_table::address_of;
 use crate::bindings;
+use crate::dump::{
+    dumps,
+    Dump, //
+};
 use crate::endpoints::{
     self,
     LIMIT_MAX, //
@@ -14,9 +18,9 @@ use crate::endpoints::{
 use crate::event;
 use crate::net;
 use crate::netlink::{
+    commands,
     AddressAttributes,
     Attribute,
-    Dump,
     Message,
     Request, //
 };
@@ -24,7 +28,6 @@ use crate::paths;
 use crate::pm_userspace;
 use crate::port_listener::PortListener;
 use crate::token_table;
-use kernel::ffi::c_int;
 use kernel::prelude::*;
 use mptcp_proto::ids::{
     Address,
@@ -35,30 +38,6 @@ use mptcp_proto::path_manager::{
     EndpointFlags,
     EndpointRefusal, //
 };
-
-/// Makes the handlers that the tables in src/shims/mptcp_pm_gen.c name: for each command the function that
-/// handles it, and the highest number of an attribute.
-macro_rules! commands {
-    ($($name:ident => $function:path, $last:ident;)*) => {$(
-        #[doc = concat!("The command that [`", stringify!($function), "`] handles.")]
-        ///
-        /// # Safety
-        ///
-        /// Called by generic netlink, as the tables say.
-        #[no_mangle]
-        unsafe extern "C" fn $name(
-            _skb: *mut bindings::sk_buff,
-            info: *mut bindings::genl_info,
-        ) -> c_int {
-            // SAFETY: By the function's contract; the tables have that number.
-            let request = unsafe { Request::new(info, bindings::$last) };
-            match request.map_or(Err(EINVAL), |request| $function(&request)) {
-                Ok(()) => 0,
-                Err(error) => error.to_errno(),
-            }
-        }
-    )*};
-}
 
 commands! {
     mptcp_pm_nl_add_addr_doit => add_endpoint, MPTCP_PM_ENDPOINT_ADDR;
@@ -74,42 +53,24 @@ commands! {
     mptcp_pm_nl_subflow_destroy_doit => pm_userspace::destroy_subflow, MPTCP_PM_ATTR_ADDR_REMOTE;
 }
 
+dumps! {
+    mptcp_pm_nl_get_addr_dumpit => dump_endpoints, MPTCP_PM_ATTR_TOKEN;
+}
+
 /// Tells of all endpoints, or of the entries of a connection.
-///
-/// # Safety
-///
-/// Called by generic netlink, as the tables say.
-#[no_mangle]
-unsafe extern "C" fn mptcp_pm_nl_get_addr_dumpit(
-    skb: *mut bindings::sk_buff,
-    callback: *mut bindings::netlink_callback,
-) -> c_int {
-    // SAFETY: By the function's contract.
-    let Some(mut dump) = (unsafe { Dump::new(skb, callback) }) else {
-        return EINVAL.to_errno();
-    };
-    let request = dump.request(bindings::MPTCP_PM_ATTR_TOKEN);
-    if let Some(request) =
-        request.filter(|request| request.get(bindings::MPTCP_PM_ATTR_TOKEN).is_some())
-    {
-        return match pm_userspace::dump_entries(&mut dump, &request) {
-            Ok(()) => dump.len(),
-            Err(error) => error.to_errno(),
+fn dump_endpoints(dump: &mut Dump, request: &Request<'_>) -> Result {
+    if request.get(bindings::MPTCP_PM_ATTR_TOKEN).is_some() {
+        return pm_userspace::dump_entries(dump, request);
+    }
+    loop {
+        // IDs have eight bits, and only they are stored.
+        let id = u8::try_from(dump.progress().told).unwrap_or(u8::MAX);
+        let Some(endpoint) = endpoints::next(request.net(), id) else {
+            return Ok(());
         };
+        dump.add(|message| put_endpoint(message, &endpoint))?;
+        dump.progress().told = endpoint.id.get().into();
     }
-    let net = dump.net();
-    // CAST: IDs have eight bits, and only they are stored.
-    let mut id = *dump.place() as u8;
-    while let Some(endpoint) = endpoints::next(net, id) {
-        // CAST: A small number.
-        let command = bindings::MPTCP_PM_CMD_GET_ADDR as u8;
-        if !dump.add(command, |message| put_endpoint(message, &endpoint)) {
-            break;
-        }
-        id = endpoint.id.get();
-        *dump.place() = id.into();
-    }
-    dump.len()
 }
 
 /// What a request says of an endpoint.

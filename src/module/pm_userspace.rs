@@ -11,9 +11,9 @@
 use crate::bindings;
 use crate::choice;
 use crate::connection::Connection;
+use crate::dump::Dump;
 use crate::netlink::{
     Attribute,
-    Dump,
     Request, //
 };
 use crate::paths;
@@ -22,8 +22,7 @@ use crate::pm_commands::{
     Wanted, //
 };
 use crate::subflow;
-use crate::token_table;
-use core::ops::Deref;
+use crate::token_table::Held;
 use kernel::prelude::*;
 use mptcp_proto::ids::{
     Address,
@@ -40,33 +39,16 @@ use mptcp_proto::path_manager::{
     SubflowId, //
 };
 
-/// A connection that a program manages, with a reference.
-pub(crate) struct Managed<'a>(&'a Connection);
-
-impl Deref for Managed<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.0
-    }
-}
-
-impl Drop for Managed<'_> {
-    fn drop(&mut self) {
-        self.0.msk().put();
-    }
-}
-
 /// The connection that a request names.
 ///
 /// # Errors
 ///
 /// `EINVAL`: it names none, or one whose path manager is another.
-pub(crate) fn managed<'a>(request: &Request<'_>) -> Result<Managed<'a>> {
+pub(crate) fn managed<'a>(request: &Request<'_>) -> Result<Held<'a>> {
     let token = request.require(bindings::MPTCP_PM_ATTR_TOKEN)?;
-    let found = token_table::find(request.net(), Token::new(token.u32()));
+    let found = Held::find(request.net(), Token::new(token.u32()));
     let unknown = || request.refuse(Some(token), c"invalid token", EINVAL);
-    let connection = Managed(found.ok_or_else(unknown)?);
+    let connection = found.ok_or_else(unknown)?;
     if choice::settings(connection.msk()).path_manager != Kind::Userspace {
         return Err(request.refuse(Some(token), c"userspace PM not selected", EINVAL));
     }
@@ -216,21 +198,17 @@ pub(crate) fn tell_entry(request: &Request<'_>) -> Result {
 ///
 /// # Errors
 ///
-/// Those of [`managed`].
+/// Those of [`managed`] and [`Dump::add`].
 pub(crate) fn dump_entries(dump: &mut Dump, request: &Request<'_>) -> Result {
     let connection = managed(request)?;
     loop {
-        let told = usize::try_from(*dump.place()).unwrap_or(usize::MAX);
+        let told = dump.progress().told;
         let next = |paths: &Paths| paths.entries().nth(told);
         let Some(entry) = paths::look(&connection, next) else {
             return Ok(());
         };
-        // CAST: A small number.
-        let command = bindings::MPTCP_PM_CMD_GET_ADDR as u8;
-        if !dump.add(command, |message| put_endpoint(message, &entry)) {
-            return Ok(());
-        }
-        *dump.place() += 1;
+        dump.add(|message| put_endpoint(message, &entry))?;
+        dump.progress().told += 1;
     }
 }
 

@@ -77,6 +77,20 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
     }
 }
 
+/// A subflow was taken away. If it was the last one the connection waits for another, or ends if none can come.
+pub(crate) fn on_taken(owned: &mut Owned<'_>) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    if connection.subflows().count() != 0 || msk.state() == bindings::TCP_CLOSE {
+        return;
+    }
+    if connection.waits_for_subflow() {
+        wait_for_subflow(owned);
+    } else {
+        end_broken(connection, msk);
+    }
+}
+
 /// A further subflow can carry data: it gets its share of what was not sent yet, and a connection that
 /// had none goes on.
 pub(crate) fn on_joined(owned: &mut Owned<'_>) {

@@ -144,6 +144,12 @@ impl Setting {
         self.value.load(Ordering::Relaxed)
     }
 
+    /// Changes the value to one that the rule allows.
+    pub(crate) fn change(&self, value: u32) {
+        self.set(value);
+        (self.rule.on_write)(self.net);
+    }
+
     /// Changes the value and tells nobody.
     pub(crate) fn set(&self, value: u32) {
         self.value.store(value, Ordering::Relaxed);
@@ -185,8 +191,7 @@ impl Line for Setting {
             }
             return Err(EINVAL);
         };
-        self.set(value);
-        (self.rule.on_write)(self.net);
+        self.change(value);
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use crate::af_ops;
 use crate::attach;
 use crate::bindings;
 use crate::canonical;
+use crate::close;
 use crate::connection;
-use crate::event;
 use crate::info;
 use crate::join_listener;
 use crate::sock::Sock;
@@ -282,7 +282,7 @@ unsafe extern "C" fn destroy_one(
     ENOENT.to_errno()
 }
 
-/// Ends a connection with an error, and resets its subflows; `ENOENT` if it is over already, as with TCP.
+/// Ends a connection as [`close::end`] does.
 ///
 /// # Safety
 ///
@@ -292,19 +292,10 @@ pub(crate) unsafe extern "C" fn destroy(sk: *mut bindings::sock, error: c_int) -
     let Some(connection) = (unsafe { Sock::from_raw(sk).map(|msk| connection::of(msk)) }) else {
         return 0;
     };
-    let msk = connection.msk();
-    msk.lock(false);
-    let is_over = msk.state() == bindings::TCP_CLOSE;
-    if !is_over {
-        msk.set_error(error);
-        msk.report_error();
+    match close::end(connection, error) {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
     }
-    msk.release();
-    if is_over {
-        return ENOENT.to_errno();
-    }
-    connection.schedule(event::ABORT);
-    0
 }
 
 /// The protocol's number in socket diagnostics, while it lives; `false` without them.

@@ -26,6 +26,7 @@ use core::sync::atomic::{
     Ordering, //
 };
 use kernel::prelude::*;
+use kernel::sync::rcu;
 use mptcp_proto::fallback::{
     decide,
     Event,
@@ -241,6 +242,12 @@ pub(crate) fn of<'a>(sk: Sock) -> Option<&'a Subflow> {
     // SAFETY: With our table in place the data is our `Subflow`, freed only after a grace period
     // that begins when the socket is destroyed.
     unsafe { sk.ulp_data().cast::<Subflow>().as_ref() }
+}
+
+/// What the path manager calls a subflow.
+pub(crate) fn id_of(ssk: Sock) -> Option<SubflowId> {
+    let _guard = rcu::read_lock();
+    of(ssk).map(Subflow::id)
 }
 
 /// Storage for `len` mappings, from any context.

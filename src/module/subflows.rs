@@ -6,6 +6,8 @@
 //! does. So whoever takes a socket out of its slot closes it.
 
 use crate::bindings;
+use crate::connection::Connection;
+use crate::locks::DataLock;
 use crate::proto_ops;
 use crate::sock::Sock;
 use crate::subflow;
@@ -58,6 +60,37 @@ impl Drop for Removed {
     #[inline]
     fn drop(&mut self) {
         warn_on!(self.sockets.iter().any(Option::is_some));
+    }
+}
+
+impl Connection {
+    /// Those of the subflows that are `wanted`, each with a reference for the caller.
+    ///
+    /// # Locking
+    ///
+    /// Takes the data lock.
+    pub(crate) fn hold_subflows(&self, wanted: impl Fn(Sock) -> bool) -> [Option<Sock>; SUBFLOWS] {
+        let mut held = [None; SUBFLOWS];
+        let _data = DataLock::take(self);
+        let all = self.subflows().iter().filter(|(_, ssk)| wanted(*ssk));
+        for (place, (_, ssk)) in held.iter_mut().zip(all) {
+            ssk.hold();
+            *place = Some(ssk);
+        }
+        held
+    }
+
+    /// The next subflow in a slot from `slot` on, with its slot, and a reference for the caller.
+    ///
+    /// # Locking
+    ///
+    /// Takes the data lock.
+    pub(crate) fn hold_subflow(&self, slot: u8) -> Option<(u8, Sock)> {
+        let _data = DataLock::take(self);
+        let mut subflows = self.subflows().iter();
+        let (slot, ssk) = subflows.find(|(place, _)| *place >= slot)?;
+        ssk.hold();
+        Some((slot, ssk))
     }
 }
 

@@ -10,6 +10,7 @@
 use crate::bindings;
 use crate::connection::Connection;
 use core::cell::UnsafeCell;
+use core::ops::Deref;
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -156,6 +157,35 @@ pub(crate) fn next<'a>(net: *mut bindings::net, place: &mut Place) -> Option<&'a
         }
     }
     None
+}
+
+/// A connection of the table, with a reference to its socket that is given back at the end.
+pub(crate) struct Held<'a>(&'a Connection);
+
+impl Held<'_> {
+    /// The connection of `net` with a token.
+    pub(crate) fn find(net: *mut bindings::net, token: Token) -> Option<Self> {
+        find(net, token).map(Self)
+    }
+
+    /// As [`next`].
+    pub(crate) fn next(net: *mut bindings::net, place: &mut Place) -> Option<Self> {
+        next(net, place).map(Self)
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.msk().put();
+    }
 }
 
 /// Removes `connection`, if it is there.

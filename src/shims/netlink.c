@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Generic netlink: the family of path managers, and what only inline functions do with a message. */
+/* Generic netlink: the family of path managers and that of mptcp_rs, and what only inline functions do with a message. */
 #include <linux/mptcp_pm.h>
 #include <net/genetlink.h>
 
 #include "mptcp_pm_gen.c"
+#include "mptcp_rs_gen.c"
 #include "mptcp_shims.h"
 
 enum { COMMANDS, EVENTS };
@@ -30,13 +31,31 @@ static struct genl_family pm_family = {
 	.n_mcgrps = ARRAY_SIZE(pm_groups),
 };
 
+static struct genl_family rs_family = {
+	.name = MPTCP_RS_FAMILY_NAME,
+	.version = MPTCP_RS_FAMILY_VERSION,
+	.netnsok = true,
+	.parallel_ops = true,
+	.module = THIS_MODULE,
+	.split_ops = mptcp_rs_nl_ops,
+	.n_split_ops = ARRAY_SIZE(mptcp_rs_nl_ops),
+};
+
 int mptcp_shim_register_netlink(void)
 {
-	return genl_register_family(&pm_family);
+	int err = genl_register_family(&pm_family);
+
+	if (err)
+		return err;
+	err = genl_register_family(&rs_family);
+	if (err)
+		genl_unregister_family(&pm_family);
+	return err;
 }
 
 void mptcp_shim_unregister_netlink(void)
 {
+	genl_unregister_family(&rs_family);
 	genl_unregister_family(&pm_family);
 }
 
@@ -63,13 +82,14 @@ void mptcp_shim_refuse_missing(struct genl_info *info, u32 attr)
 }
 
 /* NULL without memory, or when the header does not fit. */
-static struct sk_buff *begin(u32 portid, u32 seq, u8 command, gfp_t gfp, void **header)
+static struct sk_buff *begin(u32 portid, u32 seq, const struct genl_family *family, u8 command, gfp_t gfp,
+			     void **header)
 {
 	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, gfp);
 
 	if (!skb)
 		return NULL;
-	*header = genlmsg_put(skb, portid, seq, &pm_family, 0, command);
+	*header = genlmsg_put(skb, portid, seq, family, 0, command);
 	if (!*header) {
 		nlmsg_free(skb);
 		return NULL;
@@ -79,7 +99,7 @@ static struct sk_buff *begin(u32 portid, u32 seq, u8 command, gfp_t gfp, void **
 
 struct sk_buff *mptcp_shim_begin_reply(struct genl_info *info, void **header)
 {
-	return begin(info->snd_portid, info->snd_seq, info->genlhdr->cmd, GFP_KERNEL, header);
+	return begin(info->snd_portid, info->snd_seq, info->family, info->genlhdr->cmd, GFP_KERNEL, header);
 }
 
 int mptcp_shim_send_reply(struct sk_buff *skb, void *header, struct genl_info *info)
@@ -94,9 +114,11 @@ void mptcp_shim_free_message(struct sk_buff *skb)
 }
 
 /* One of the messages of a dump; NULL when there is no room. */
-void *mptcp_shim_begin_part(struct sk_buff *skb, struct netlink_callback *cb, u8 command)
+void *mptcp_shim_begin_part(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	return genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &pm_family, NLM_F_MULTI, command);
+	const struct genl_info *info = genl_info_dump(cb);
+
+	return genlmsg_put(skb, info->snd_portid, info->snd_seq, info->family, NLM_F_MULTI, info->genlhdr->cmd);
 }
 
 void mptcp_shim_end_part(struct sk_buff *skb, void *header)
@@ -118,6 +140,13 @@ long *mptcp_shim_dump_place(struct netlink_callback *cb)
 struct genl_info *mptcp_shim_dump_info(struct netlink_callback *cb)
 {
 	return (struct genl_info *)genl_info_dump(cb);
+}
+
+/* Whose socket @sk is; users are called as in the user namespace of whoever sent @request. */
+void mptcp_shim_owner(const struct sock *sk, const struct sk_buff *request, struct mptcp_owner *owner)
+{
+	owner->inode = sock_i_ino(sk);
+	owner->uid = from_kuid_munged(sk_user_ns(NETLINK_CB(request).sk), sk_uid(sk));
 }
 
 struct net *mptcp_shim_net_of_info(const struct genl_info *info)
@@ -143,7 +172,7 @@ bool mptcp_shim_has_listeners(struct net *net)
 
 struct sk_buff *mptcp_shim_begin_event(u8 event, void **header)
 {
-	return begin(0, 0, event, GFP_ATOMIC, header);
+	return begin(0, 0, &pm_family, event, GFP_ATOMIC, header);
 }
 
 void mptcp_shim_send_event(struct net *net, struct sk_buff *skb, void *header)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The netlink family of path managers, spoken byte by byte, so that requests can be as wrong as may be."""
+"""Generic netlink, and the family of path managers, spoken byte by byte, so that requests can be as wrong as may be."""
 
 import errno
 import socket
@@ -120,14 +120,13 @@ class Netlink:
             self.why = f"missing {struct.unpack('I', told[5])[0]}"
 
 
-class Manager(Netlink):
-    """The family of path managers in one namespace."""
+class Family(Netlink):
+    """A family in one namespace: the first of some names that there is."""
 
-    def __init__(self, namespace):
+    def __init__(self, namespace, *names):
         super().__init__(namespace, NETLINK_GENERIC)
         self.replies, self.groups = [], {}
-        # Where the kernel has an MPTCP of its own, its family has the other name.
-        self.family = self.find(b"mptcp_rs_pm\0") or self.find(b"mptcp_pm\0")
+        self.family = next(filter(None, map(self.find, names)), 0)
 
     def find(self, name):
         """The number of a family, 0 if there is none."""
@@ -140,16 +139,24 @@ class Manager(Netlink):
             self.groups[inner[1].rstrip(b"\0").decode()] = struct.unpack("I", inner[2])[0]
         return struct.unpack("H", told[1])[0]
 
-    def command(self, command, body, flags=ACK):
+    def command(self, command, body, flags=ACK, room=1 << 16):
         """Sends a command; returns the errno, and the attributes of each reply."""
-        code, replies = self.ask(self.family, struct.pack("BBH", command, 1, 0) + body, flags)
+        code, replies = self.ask(self.family, struct.pack("BBH", command, 1, 0) + body, flags, room)
         self.replies = [reply[4:] for reply in replies]
         return code, self.replies
 
-    def call(self, command, *parts, flags=ACK):
+    def call(self, command, *parts, flags=ACK, room=1 << 16):
         """Sends a command; returns the errno by name, and what the kernel says if there is one."""
-        code, _ = self.command(command, b"".join(parts), flags)
+        code, _ = self.command(command, b"".join(parts), flags, room)
         return f"{errno.errorcode[code]} {self.why}".strip() if code else ""
+
+
+class Manager(Family):
+    """The family of path managers in one namespace."""
+
+    def __init__(self, namespace):
+        # Where the kernel has an MPTCP of its own, its family has the other name.
+        super().__init__(namespace, b"mptcp_rs_pm\0", b"mptcp_pm\0")
 
     def endpoints(self, *parts):
         """All endpoints, or with a token the entries of a connection, as (ID, address, flags)."""

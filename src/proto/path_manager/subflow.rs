@@ -100,6 +100,8 @@ pub enum CloseReason {
     Withdrawn,
     /// A program has said so.
     Commanded,
+    /// An administrator has ended it; never decided here.
+    Killed,
 }
 
 impl CloseReason {
@@ -123,6 +125,14 @@ impl CloseReason {
             | Self::PeerRemoved
             | Self::Withdrawn
             | Self::Commanded => return None,
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.6
+            //# Administratively prohibited (code 0x03).
+            Self::Killed => {
+                return Some(MpTcprst {
+                    transient: false,
+                    reason: Reason::AdministrativelyProhibited,
+                })
+            }
             Self::AddressLost => true,
             Self::PeerWithdrew => false,
         };

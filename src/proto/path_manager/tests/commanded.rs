@@ -280,6 +280,13 @@ fn subflow_destroyed_is_closed_and_its_entry_gone_without_a_word() {
 }
 
 #[test]
+fn subflow_that_an_administrator_ends_is_prohibited_for_good() {
+    let reset = CloseReason::Killed.reset();
+    let said = reset.map(|option| (option.transient, option.reason.code()));
+    assert_eq!(said, Some((false, 3)));
+}
+
+#[test]
 fn subflow_commanded_and_destroyed_at_once_is_never_set_up() {
     let mut p = commanded(Role::Client);
     let subflow = p.create_subflow(&from(20, 3), &to(1, 80)).unwrap();
