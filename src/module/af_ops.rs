@@ -287,10 +287,10 @@ unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::s
     let Some(function) = original(listener.af_ops()).and_then(|ops| ops.conn_request) else {
         return 0;
     };
-    // SAFETY: The original function with the arguments that it was meant to get.
-    let answer = || unsafe { function(sk, skb) };
+    // SAFETY: The original function with the packet that it was meant to get, and a TCP listener.
+    let answer = |listener: Sock| unsafe { function(listener.as_ptr(), skb) };
     if join_listener::is_ours(listener) {
-        return join::while_answering(listener, packet, answer);
+        return join::while_answering(listener, packet, || answer(listener));
     }
     handshake::while_answering(listener, packet, answer)
 }

@@ -43,28 +43,40 @@ fn is_announced(connection: &Connection, port: u16, packet: Skb, family: u32) ->
 }
 
 /// Where the SYN of a join was sent. Where an administrator or a program says which paths there are, joins
-/// need a listener, as in the kernel's own MPTCP, or an endpoint with that port.
+/// need a listener, as in the kernel's own MPTCP, or an endpoint with that port. `listener` is the one there,
+/// if TCP has found it already.
 ///
 /// # Context
 ///
 /// Softirq, inside an RCU read-side section.
-pub(crate) fn of(connection: &Connection, header: &Header, packet: Skb, family: u32) -> Door {
+pub(crate) fn of(
+    connection: &Connection,
+    header: &Header,
+    packet: Skb,
+    family: u32,
+    listener: Option<Sock>,
+) -> Door {
     let msk = connection.msk();
     if !choice::settings(msk).path_manager.needs_listener() {
         return Door::Open;
     }
     let (initial, _) = paths::ends(connection.first());
-    // SAFETY: A packet that netfilter shows, in a live namespace. The listener lives until the end of the
-    // read-side section. CAST: Address families are small.
-    let listener = unsafe {
+    let look = || {
         let (net, skb) = (msk.net(), packet.as_ptr());
-        Sock::from_raw(bindings::mptcp_shim_lookup_listener(
-            net,
-            skb,
-            family as i32,
-        ))
+        // SAFETY: A packet that netfilter shows, in a live namespace. The listener lives until the end of
+        // the read-side section. CAST: Address families are small.
+        unsafe {
+            Sock::from_raw(bindings::mptcp_shim_lookup_listener(
+                net,
+                skb,
+                family as i32,
+            ))
+        }
     };
-    match listener.filter(|listener| af_ops::is_hooked(*listener)) {
+    match listener
+        .or_else(look)
+        .filter(|listener| af_ops::is_hooked(*listener))
+    {
         None => Door::None,
         Some(_) if header.destination == initial.1 => Door::Open,
         Some(listener) if choice::is_port(listener) => Door::AnnouncedPort,

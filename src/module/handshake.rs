@@ -20,7 +20,8 @@ use crate::counters::{
 use crate::crypto;
 use crate::join::{
     self,
-    mp_join, //
+    mp_join,
+    Fate, //
 };
 use crate::net;
 use crate::request::{
@@ -246,30 +247,41 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
     af_ops::unhook(ssk);
 }
 
-/// Lets the kernel answer a SYN; the SYN-ACK that it sends meanwhile gets our answer.
+/// Lets the kernel `answer` a SYN on behalf of a listener; the SYN-ACK that it sends meanwhile gets our
+/// answer.
 ///
-/// A join with a token that is not ours is refused: with ours it would not have come here.
+/// A join with a token of ours comes here only while the packet hook is new, as the first one of a
+/// namespace may: it is answered as if it had been steered. With another token it is refused.
 pub(crate) fn while_answering(
     listener: Sock,
     mut packet: Skb,
-    answer: impl FnOnce() -> i32,
+    answer: impl FnOnce(Sock) -> i32,
 ) -> i32 {
     let whole = packet;
     let Some((_, options)) = packet.incoming() else {
-        return answer();
+        return answer(listener);
     };
+    let capable = mp_capable(options);
+    if capable.is_none() && mp_join(options).is_some() {
+        match join::on_syn(listener.net(), whole, whole.family(), Some(listener)) {
+            Fate::Steer(listener) => {
+                return join::while_answering(listener, whole, || answer(listener));
+            }
+            Fate::Drop => {}
+            Fate::Pass => {
+                count(listener.net(), Counter::MPJoinNoTokenFound);
+                join::refuse(whole, whole.family(), join::UNPROVED);
+            }
+        }
+        return 0;
+    }
     if choice::is_port(listener) {
-        // Only joins have any business there, and those have been sent elsewhere.
+        // Only joins have any business there.
         count(listener.net(), Counter::MPCapableEndpAttempt);
         join::refuse(whole, whole.family(), Refusal::Prohibited.reset());
         return 0;
     }
-    let capable = mp_capable(options);
-    if capable.is_none() && mp_join(options).is_some() {
-        count(listener.net(), Counter::MPJoinNoTokenFound);
-        join::refuse(whole, whole.family(), join::UNPROVED);
-        return 0;
-    }
+    let answer = || answer(listener);
     match on_syn(policy(net::config(listener.net())), capable.as_ref()) {
         SynOutcome::Answer(terms) => {
             count(listener.net(), Counter::MPCapableSYNRX);

@@ -100,21 +100,28 @@ pub(crate) fn mp_join(options: &[u8]) -> Option<MpJoin> {
     })
 }
 
-/// What becomes of a packet that netfilter shows.
-#[derive(PartialEq, Eq)]
+/// What becomes of a SYN.
 pub(crate) enum Fate {
-    /// It goes on, perhaps to a socket that it was given.
+    /// It goes on.
     Pass,
+    /// It goes to this listener.
+    Steer(Sock),
     /// It was answered.
     Drop,
 }
 
-/// A SYN for this host: with MP_JOIN and a token of ours it is ours, whoever listens on its port.
+/// A SYN for this host: with MP_JOIN and a token of ours it is ours, whoever listens on its port. `listener` is
+/// who does, if TCP has looked already.
 ///
 /// # Context
 ///
 /// Softirq.
-pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> Fate {
+pub(crate) fn on_syn(
+    net: *mut bindings::net,
+    mut packet: Skb,
+    family: u32,
+    listener: Option<Sock>,
+) -> Fate {
     let whole = packet;
     let Some((header, options)) = packet.incoming() else {
         return Fate::Pass;
@@ -129,7 +136,7 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
         connection.msk().put();
         return Fate::Drop;
     }
-    let door = door::of(connection, &header, whole, family);
+    let door = door::of(connection, &header, whole, family, listener);
     if door == Door::None {
         connection.msk().put();
         return Fate::Pass;
@@ -152,10 +159,7 @@ pub(crate) fn on_syn(net: *mut bindings::net, mut packet: Skb, family: u32) -> F
     let is_marked = connection.msk().mark() != 0;
     connection.msk().put();
     let refusal = match (verdict, join_listener::of(net, family, is_marked)) {
-        (JoinVerdict::Accept { .. }, Some(listener)) => {
-            whole.steer(listener);
-            return Fate::Pass;
-        }
+        (JoinVerdict::Accept { .. }, Some(listener)) => return Fate::Steer(listener),
         (JoinVerdict::Accept { .. }, None) => Refusal::TooManySubflows.reset(),
         (JoinVerdict::Refuse(refusal), _) => refusal.reset(),
     };

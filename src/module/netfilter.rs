@@ -143,8 +143,12 @@ unsafe extern "C" fn local_in(
 ) -> c_uint {
     // SAFETY: Netfilter hands the packet over for the duration of the call.
     if let Some(packet) = unsafe { Skb::from_raw(skb) } {
-        if packet.is_tcp(family(state)) && on_incoming(packet, state) == Fate::Drop {
-            return bindings::NF_DROP;
+        if packet.is_tcp(family(state)) {
+            match on_incoming(packet, state) {
+                Fate::Pass => {}
+                Fate::Steer(listener) => packet.steer(listener),
+                Fate::Drop => return bindings::NF_DROP,
+            }
         }
     }
     bindings::NF_ACCEPT
@@ -160,7 +164,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
         if header.flags & (SYN | ACK | RST) == SYN {
             // SAFETY: Netfilter passes the state of the call, and in it a live namespace.
             let net = unsafe { (*state).net };
-            return join::on_syn(net, packet, family(state));
+            return join::on_syn(net, packet, family(state), None);
         }
         // SAFETY: Netfilter passes a live namespace; the TCP header is linear.
         let found = unsafe {
