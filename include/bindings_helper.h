@@ -35,6 +35,7 @@
 #include <uapi/mptcp_rs_netlink.h>
 
 #include "mptcp_rs.h"
+#include "mptcp_rs_trace.h"
 #include "mptcp_shims.h"
 
 /* Macros that bindgen cannot evaluate by itself. */

@@ -25,6 +25,7 @@
     unnecessary_transmutes
 )]
 
+pub(crate) use kernel::bindings::tracepoint;
 use kernel::ffi;
 
 type __kernel_size_t = usize;

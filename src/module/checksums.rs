@@ -21,6 +21,7 @@ use crate::subflow::{
     ResetOption,
     Subflow, //
 };
+use kernel::prelude::*;
 use mptcp_proto::connection::FinOutcome;
 use mptcp_proto::fallback::{
     Event,
@@ -78,7 +79,8 @@ pub(crate) fn declare(ssk: Sock, subflow: &Subflow, entry: CheckedMapping) {
         return;
     }
     if checks.is_none() {
-        *checks = entries(CheckedMapping::EMPTY, CHECKS).ok().map(Checks::new);
+        let table = entries(CheckedMapping::EMPTY, CHECKS).ok().map(Checks::new);
+        *checks = table.and_then(|table| KBox::new(table, GFP_ATOMIC).ok());
     }
     let Some(checks) = checks else {
         return;

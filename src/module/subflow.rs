@@ -184,7 +184,7 @@ pub(crate) struct Subflow {
     receive: UnsafeCell<ReceiveMap>,
     /// What has been declared with a checksum and is not verified yet, made with the first such
     /// mapping; under the connection's data lock.
-    checks: UnsafeCell<Option<Checks>>,
+    checks: UnsafeCell<Option<KBox<Checks>>>,
     /// At what rate it delivers; under the ownership of the connection socket.
     rate: UnsafeCell<DeliveryRate>,
     /// When its congestion window was reduced; under the ownership of the connection socket.
@@ -737,7 +737,7 @@ impl Subflow {
     /// The connection's data lock is held, and no other reference to the table is in use.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "unique by the lock named above")]
-    pub(crate) unsafe fn checks(&self) -> &mut Option<Checks> {
+    pub(crate) unsafe fn checks(&self) -> &mut Option<KBox<Checks>> {
         // SAFETY: By this function's contract.
         unsafe { &mut *self.checks.get() }
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events: what include/mptcp_rs_trace.h says of each. One that is switched off costs a call.
+//! Trace events: what include/mptcp_rs_trace.h says of each. Those of every segment are behind a branch that
+//! the kernel patches when one is switched on; the others cost a call.
 
 use crate::bindings;
 use crate::connection::Connection;
 use crate::subflow::Subflow;
+use kernel::jump_label::static_branch_unlikely;
 use kernel::prelude::*;
 use mptcp_proto::fallback::{
     Event,
@@ -14,9 +16,25 @@ use mptcp_proto::ids::AddressId;
 use mptcp_proto::mapping::Mapping;
 use mptcp_proto::path_manager::Decision;
 
+/// Whether somebody has switched on the event with this switch.
+macro_rules! is_on {
+    ($switch:ident) => {
+        // SAFETY: The switch of an event, which src/shims/trace.c defines.
+        unsafe { static_branch_unlikely!(bindings::$switch, bindings::tracepoint, key) }
+    };
+}
+
 /// A run of data is handed to a subflow, `again` if it was handed to one before.
-#[inline]
+#[inline(always)]
 pub(crate) fn on_schedule(subflow: &Subflow, mapping: Mapping, again: bool) {
+    if is_on!(__tracepoint_mptcp_rs_schedule) {
+        trace_schedule(subflow, mapping, again);
+    }
+}
+
+/// See [`on_schedule`].
+#[cold]
+fn trace_schedule(subflow: &Subflow, mapping: Mapping, again: bool) {
     let (token, number) = (subflow.connection().token().get(), subflow.id().number());
     // SAFETY: Takes numbers.
     unsafe {
@@ -31,8 +49,16 @@ pub(crate) fn on_schedule(subflow: &Subflow, mapping: Mapping, again: bool) {
 }
 
 /// A mapping leaves or has arrived, on a segment of its own or one that is repeated.
-#[inline]
+#[inline(always)]
 pub(crate) fn on_mapping(subflow: &Subflow, mapping: Mapping, sent: bool) {
+    if is_on!(__tracepoint_mptcp_rs_mapping) {
+        trace_mapping(subflow, mapping, sent);
+    }
+}
+
+/// See [`on_mapping`].
+#[cold]
+fn trace_mapping(subflow: &Subflow, mapping: Mapping, sent: bool) {
     let (token, number) = (subflow.connection().token().get(), subflow.id().number());
     let (dsn, ssn) = (mapping.dsn().get(), mapping.ssn().get());
     // SAFETY: Takes numbers.
