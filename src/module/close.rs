@@ -26,7 +26,10 @@ use crate::subflow::{
     Subflow, //
 };
 use crate::subflows::Removed;
-use crate::worker::arm_timer;
+use crate::worker::{
+    arm_timer,
+    finish_subflows_later, //
+};
 use kernel::prelude::*;
 use mptcp_proto::connection::{
     ShutdownOutcome,
@@ -140,6 +143,9 @@ fn sync_state(data: &mut DataLock<'_>, msk: Sock, peer_finished: bool) {
     if state != msk.state() {
         data.connection().set_state(state);
         msk.call_state_change();
+        if state == bindings::TCP_CLOSE && !msk.flag(bindings::sock_flags_SOCK_DEAD) {
+            finish_subflows_later(data.connection());
+        }
     }
     if peer_finished {
         msk.call_data_ready();
@@ -235,7 +241,7 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Remo
         let lingers = msk.flag(bindings::sock_flags_SOCK_LINGER);
         // SAFETY: A plain read of an owned socket.
         let abortive = lingers && unsafe { (*msk.as_ptr()).sk_lingertime } == 0;
-        if unread || abortive {
+        if unread || abortive || connection.has_events(event::ABORT) {
             abort(owned, &mut removed);
         } else {
             let mut data = owned.data();

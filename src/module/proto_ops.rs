@@ -439,7 +439,7 @@ pub(crate) fn close_subflow(ssk: Sock) {
     unsafe { bindings::tcp_close(ssk.as_ptr(), 0) };
 }
 
-/// Sends the FIN of a subflow whose connection has fallen back.
+/// Sends the FIN of a subflow, which nothing more goes over.
 ///
 /// # Locking
 ///

@@ -35,6 +35,9 @@ use mptcp_proto::time::{
     Timestamp, //
 };
 
+/// How long subflows outlive a connection that has ended, while its program does not close it.
+const HELD_OPEN: Duration = Duration::from_millis(200);
+
 /// The worker: what needs to sleep or to lock subflows.
 ///
 /// # Safety
@@ -172,6 +175,9 @@ fn on_timeout(owned: &mut Owned<'_>) {
     let connection = owned.connection();
     let msk = connection.msk();
     if msk.state() == bindings::TCP_CLOSE {
+        if !msk.flag(bindings::sock_flags_SOCK_DEAD) {
+            finish_subflows(connection);
+        }
         return;
     }
     if connection.subflows().count() == 0 {
@@ -215,6 +221,24 @@ fn finish_unproven(connection: &Connection) {
         proto_ops::shutdown_subflow(ssk);
     }
     ssk.release();
+}
+
+/// Both streams have ended and been acknowledged: what a program does that still has the socket does not
+/// concern the subflows, so they end, too.
+///
+/// RFC 8684, Section 3.3.3. C counterpart: `mptcp_shutdown_subflows` in net/mptcp/protocol.c.
+fn finish_subflows(connection: &Connection) {
+    for (_, ssk) in connection.subflows().iter() {
+        ssk.lock(true);
+        proto_ops::shutdown_subflow(ssk);
+        ssk.release();
+    }
+}
+
+/// Lets the subflows end in a while, unless the program has closed the connection by then, as most do at
+/// once.
+pub(crate) fn finish_subflows_later(connection: &Connection) {
+    start_timer(connection, HELD_OPEN);
 }
 
 /// Where connections work, while it lives.

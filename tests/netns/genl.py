@@ -106,7 +106,7 @@ class Netlink:
                 code = -struct.unpack_from("i", part)[0]
                 skipped = 4
                 if kind == NLMSG_ERROR:
-                    skipped = 20 if got & CAPPED else 4 + struct.unpack_from("I", part, 4)[0]
+                    skipped = 20 if got & CAPPED else 4 + ((struct.unpack_from("I", part, 4)[0] + 3) & ~3)
                 self.listen_to(dict(attributes(part[skipped:])) if got & ACK_TLVS else {}, message)
                 return code, replies
 

@@ -9,7 +9,6 @@ import termios
 import threading
 import time
 
-from common import counters
 from sockets_harness import (
     ROLES, case, events, fails, listener, make, pair, pattern, pending, read_all, same, until, until_events)
 
@@ -116,22 +115,6 @@ def dontwait_when_full_and_when_drained():
     while piece := server.recv(1 << 20):
         got += len(piece)
     same(got, sent)
-
-
-@case(ours="client", multipath=True)
-def closed_window_is_probed():
-    before = counters("client")["WinProbe"]
-    client, server = pair()
-    sent = 0
-    try:
-        while True:
-            sent += client.send(pattern(65536), socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        pass
-    until(lambda: counters("client")["WinProbe"] > before, "a byte goes beyond the closed window, and is counted")
-    client.setblocking(False)
-    client.shutdown(socket.SHUT_WR)
-    same(len(read_all(server)), sent)
 
 
 @case

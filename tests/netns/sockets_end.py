@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import threading
 
 from sockets_harness import (
@@ -27,6 +28,19 @@ def shutdown_write_gives_end_of_stream():
     same(read_all(client), b"back")
     until_events(client, select.POLLHUP)
     until_events(server, select.POLLHUP)
+
+
+@case(multipath=True)
+def sockets_below_end_while_the_program_holds_theirs():
+    client, server = pair()
+    port = server.getsockname()[1]
+    client.shutdown(socket.SHUT_WR)
+    same(server.recv(1), b"")
+    server.shutdown(socket.SHUT_WR)
+    same(client.recv(1), b"")
+    end = ["ss", "-Htn", f"( sport = :{port} or dport = :{port} )"]
+    until(lambda: not subprocess.run(end, capture_output=True, check=True).stdout, "TCP has ended")
+    same((client.recv(1), server.recv(1)), (b"", b""), "the program sees nothing of it")
 
 
 @case
