@@ -130,7 +130,8 @@ class Family(Netlink):
 
     def find(self, name):
         """The number of a family, 0 if there is none."""
-        code, replies = self.ask(0x10, struct.pack("BBH", 3, 1, 0) + attribute(2, name))
+        # Little room, because the kernel makes messages as long as it has seen room for.
+        code, replies = self.ask(0x10, struct.pack("BBH", 3, 1, 0) + attribute(2, name), room=1 << 13)
         if code:
             return 0
         told = dict(attributes(replies[0][4:]))
