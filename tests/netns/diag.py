@@ -88,7 +88,9 @@ def in_use(namespace):
     enter(namespace)
     with open("/proc/self/net/protocols", encoding="ascii") as file:
         lines = {line.split()[0]: int(line.split()[2]) for line in list(file)[1:]}
-    return lines["MPTCP_RS"], lines["MPTCP_RSv6"]
+    # As the kernel's own MPTCP calls it where there is none.
+    name = "MPTCP_RS" if "MPTCP_RS" in lines else "MPTCP"
+    return lines[name], lines[f"{name}v6"]
 
 
 def look():
