@@ -15,6 +15,7 @@ use crate::subflow::{
 };
 use kernel::prelude::*;
 use mptcp_proto::mapping::{
+    Declaration,
     DeclareError,
     Declared,
     InsertError,
@@ -141,22 +142,7 @@ impl TransmitMap {
             return false;
         };
         let sum = Sum::new(mapping.ssn(), mapping.len(), sum);
-        sums.prune(una);
-        match sums.declare(sum) {
-            Err(DeclareError::Full) => {
-                let capacity = sums.capacity();
-                if capacity < DECLARATIONS_MAX {
-                    if let Ok(more) = entries(Sum::EMPTY, capacity * 2) {
-                        let _ = sums.replace_storage(more);
-                    }
-                }
-                if sums.len() == sums.capacity() {
-                    let _ = sums.merge_last();
-                }
-                sums.declare(sum).is_ok()
-            }
-            outcome => outcome.is_ok(),
-        }
+        declare(sums, sum, una).is_ok()
     }
 
     /// What the payload of a mapping adds up to that was declared before.
@@ -209,23 +195,37 @@ impl TransmitMap {
         if !is_new || mapping.len() < len {
             return Some(mapping);
         }
-        self.declared.prune(una);
-        match self.declared.declare(mapping) {
-            Ok(()) => {}
-            Err(DeclareError::Full) => {
-                let capacity = self.declared.capacity();
-                if capacity < DECLARATIONS_MAX {
-                    if let Ok(more) = storage(capacity * 2) {
-                        let _ = self.declared.replace_storage(more);
-                    }
-                }
-                if self.declared.len() == self.declared.capacity() {
-                    let _ = self.declared.merge_last();
-                }
-                let _ = self.declared.declare(mapping);
-            }
-            Err(_) => {}
-        }
+        let _ = declare(&mut self.declared, mapping, una);
         Some(mapping)
+    }
+}
+
+/// Remembers a declaration, in more memory if it needs that and there is some, else with the latest two as
+/// one. Those before `una` are forgotten.
+///
+/// # Errors
+///
+/// As [`Declared::declare`].
+#[inline]
+fn declare<T: Declaration>(
+    declared: &mut Declared<Entries<T>, T>,
+    declaration: T,
+    una: SubflowSeq,
+) -> Result<(), DeclareError> {
+    declared.prune(una);
+    match declared.declare(declaration) {
+        Err(DeclareError::Full) => {
+            let capacity = declared.capacity();
+            if capacity < DECLARATIONS_MAX {
+                if let Ok(more) = entries(declaration, capacity * 2) {
+                    let _ = declared.replace_storage(more);
+                }
+            }
+            if declared.len() == declared.capacity() {
+                let _ = declared.merge_last();
+            }
+            declared.declare(declaration)
+        }
+        outcome => outcome,
     }
 }

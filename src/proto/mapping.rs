@@ -44,6 +44,7 @@ pub use checked::{
     CheckedMapping, //
 };
 pub use declared::{
+    Declaration,
     DeclareError,
     Declared, //
 };
@@ -194,18 +195,21 @@ impl Mapping {
     }
 }
 
-/// Forgets the bytes from `from` on of mappings that do not overlap and are in order.
-fn truncate<S>(ring: &mut Ring<S, Mapping>, from: SubflowSeq)
+/// Forgets the bytes from `from` on of runs that do not overlap and are in order.
+fn truncate<S, T>(ring: &mut Ring<S, T>, from: SubflowSeq)
 where
-    S: AsRef<[Mapping]> + AsMut<[Mapping]>,
+    S: AsRef<[T]> + AsMut<[T]>,
+    T: Declaration,
 {
     while let Some(last) = ring.last() {
         if last.end_ssn().at_or_before(from) {
             return;
         }
         if last.ssn().before(from) {
-            ring.set_last(last.take(from.distance_from(last.ssn())));
-            return;
+            if let Some(rest) = last.until(from) {
+                ring.set_last(rest);
+                return;
+            }
         }
         ring.pop_last();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of which mappings were put on the wire, for retransmissions to repeat them.
+//! The memory of what was declared on the wire, for retransmissions to repeat it.
 
 use super::{
     truncate,
@@ -25,7 +25,52 @@ pub enum DeclareError {
     BadLength,
 }
 
-/// The mappings of one subflow as they were declared, oldest first, until they are acknowledged.
+/// What was said of a run of a subflow's bytes when it was declared: its mapping, or its sum.
+pub trait Declaration: Copy {
+    /// Returns where the bytes begin.
+    fn ssn(self) -> SubflowSeq;
+
+    /// Returns the subflow sequence number after the last byte.
+    fn end_ssn(self) -> SubflowSeq;
+
+    /// Returns one declaration for this run and `next`, if one can say the same of both.
+    fn joined(self, next: Self) -> Option<Self>;
+
+    /// Returns what is known of the bytes before `from`, which lies inside of the run.
+    fn until(self, from: SubflowSeq) -> Option<Self>;
+}
+
+impl Declaration for Mapping {
+    #[inline]
+    fn ssn(self) -> SubflowSeq {
+        self.ssn()
+    }
+
+    #[inline]
+    fn end_ssn(self) -> SubflowSeq {
+        self.end_ssn()
+    }
+
+    #[inline]
+    fn joined(self, next: Self) -> Option<Self> {
+        let len = self.len().checked_add(next.len())?;
+        (self.continued_by(next) && len <= WIRE_LEN_MAX)
+            .then(|| Self::new(self.ssn(), self.dsn(), len))
+    }
+
+    #[inline]
+    fn until(self, from: SubflowSeq) -> Option<Self> {
+        Some(self.take(from.distance_from(self.ssn())))
+    }
+}
+
+/// Returns how many bytes a declaration is about.
+#[inline]
+fn len_of<T: Declaration>(declaration: T) -> u32 {
+    declaration.end_ssn().distance_from(declaration.ssn())
+}
+
+/// The declarations of one subflow, mappings or sums, oldest first, until they are acknowledged.
 ///
 /// A receiver may remember a mapping by its boundaries and reset the subflow when a retransmitted
 /// segment declares the same bytes with others, even if the offset is the same. TCP retransmits in
@@ -35,14 +80,15 @@ pub enum DeclareError {
 ///
 /// RFC 8684, Section 3.3.1.
 #[derive(Debug)]
-pub struct Declared<S> {
+pub struct Declared<S, T = Mapping> {
     /// The declarations.
-    ring: Ring<S, Mapping>,
+    ring: Ring<S, T>,
 }
 
-impl<S> Declared<S>
+impl<S, T> Declared<S, T>
 where
-    S: AsRef<[Mapping]> + AsMut<[Mapping]>,
+    S: AsRef<[T]> + AsMut<[T]>,
+    T: Declaration,
 {
     /// Makes an empty memory; what the storage contains is not looked at.
     #[inline]
@@ -78,16 +124,16 @@ where
     #[inline]
     #[must_use]
     pub fn end(&self) -> Option<SubflowSeq> {
-        self.ring.last().map(Mapping::end_ssn)
+        self.ring.last().map(T::end_ssn)
     }
 
     /// Returns the declarations, oldest first.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = Mapping> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         self.ring.iter()
     }
 
-    /// Remembers a mapping that is put on the wire for the first time.
+    /// Remembers a declaration that is made for the first time.
     ///
     /// # Errors
     ///
@@ -95,46 +141,20 @@ where
     /// - [`DeclareError::BadLength`]: a DSS option cannot say it.
     /// - [`DeclareError::Full`]: there is no room.
     #[inline]
-    pub fn declare(&mut self, mapping: Mapping) -> Result<(), DeclareError> {
-        if mapping.len().wrapping_sub(1) >= WIRE_LEN_MAX {
+    pub fn declare(&mut self, declaration: T) -> Result<(), DeclareError> {
+        if len_of(declaration).wrapping_sub(1) >= WIRE_LEN_MAX {
             return Err(DeclareError::BadLength);
         }
         if let (Some(first), Some(last)) = (self.ring.first(), self.ring.last()) {
-            let span = mapping.end_ssn().distance_from(first.ssn());
-            if mapping.ssn().before(last.end_ssn()) || span > SPAN_MAX {
+            let span = declaration.end_ssn().distance_from(first.ssn());
+            if declaration.ssn().before(last.end_ssn()) || span > SPAN_MAX {
                 return Err(DeclareError::OutOfOrder);
             }
         }
-        match self.ring.push(mapping) {
+        match self.ring.push(declaration) {
             Ok(()) => Ok(()),
             Err(Full) => Err(DeclareError::Full),
         }
-    }
-
-    /// Returns what to declare for a segment of `len` bytes from `ssn` on that is sent again.
-    ///
-    /// That is the declaration the segment lies in. If it spans several that continue each other
-    /// at both levels, it is their union. `None` if some byte of the segment was never declared,
-    /// the offset changes inside of it, or the union is too long for a DSS option.
-    ///
-    /// RFC 8684, Section 3.3.1.
-    #[inline]
-    #[must_use]
-    pub fn covering(&self, ssn: SubflowSeq, len: u32) -> Option<Mapping> {
-        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
-        //# A
-        //# sender MUST NOT change this mapping after it has been declared;
-        if len > WIRE_LEN_MAX {
-            return None;
-        }
-        // New segments are the common case: they lie in the declaration just made.
-        if let Some(last) = self.ring.last() {
-            let offset = ssn.distance_from(last.ssn());
-            if offset < last.len() {
-                return (len <= last.len().wrapping_sub(offset)).then_some(last);
-            }
-        }
-        self.covering_earlier(ssn, len)
     }
 
     /// Forgets every declaration that ends at or before `una`, the first unacknowledged byte.
@@ -159,10 +179,10 @@ where
     /// The price is that a retransmission of these bytes declares the union. `None` if there are
     /// not two, or if they do not continue each other, or are too long together; then nothing has
     /// changed.
-    pub fn merge_last(&mut self) -> Option<Mapping> {
+    pub fn merge_last(&mut self) -> Option<T> {
         let last = self.ring.last()?;
         let previous = self.ring.get(self.ring.len().checked_sub(2)?)?;
-        let union = joined(previous, last)?;
+        let union = previous.joined(last)?;
         self.ring.pop_last();
         self.ring.set_last(union);
         Some(union)
@@ -184,26 +204,50 @@ where
         self.ring.clear();
     }
 
-    /// As [`covering`](Self::covering), for a segment that begins before the last declaration.
-    fn covering_earlier(&self, ssn: SubflowSeq, len: u32) -> Option<Mapping> {
+    /// Returns the declaration that the `len` bytes from `ssn` on lie in, or the union of several.
+    pub(super) fn union_over(&self, ssn: SubflowSeq, len: u32) -> Option<T> {
         let mut index = self
             .ring
             .partition_point(|entry| entry.end_ssn().at_or_before(ssn));
-        let mut found = self.ring.get(index).filter(|entry| entry.contains(ssn))?;
+        let begins = |entry: &T| ssn.distance_from(entry.ssn()) < len_of(*entry);
+        let mut found = self.ring.get(index).filter(begins)?;
         while found.end_ssn().distance_from(ssn) < len {
             index = index.wrapping_add(1);
-            found = joined(found, self.ring.get(index)?)?;
+            found = found.joined(self.ring.get(index)?)?;
         }
         Some(found)
     }
 }
 
-/// Returns one declaration for two neighbours, if one can say the same.
-#[inline]
-fn joined(earlier: Mapping, later: Mapping) -> Option<Mapping> {
-    let len = earlier.len().checked_add(later.len())?;
-    (earlier.continued_by(later) && len <= WIRE_LEN_MAX)
-        .then(|| Mapping::new(earlier.ssn(), earlier.dsn(), len))
+impl<S> Declared<S>
+where
+    S: AsRef<[Mapping]> + AsMut<[Mapping]>,
+{
+    /// Returns what to declare for a segment of `len` bytes from `ssn` on that is sent again.
+    ///
+    /// That is the declaration the segment lies in. If it spans several that continue each other
+    /// at both levels, it is their union. `None` if some byte of the segment was never declared,
+    /// the offset changes inside of it, or the union is too long for a DSS option.
+    ///
+    /// RFC 8684, Section 3.3.1.
+    #[inline]
+    #[must_use]
+    pub fn covering(&self, ssn: SubflowSeq, len: u32) -> Option<Mapping> {
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+        //# A
+        //# sender MUST NOT change this mapping after it has been declared;
+        if len > WIRE_LEN_MAX {
+            return None;
+        }
+        // New segments are the common case: they lie in the declaration just made.
+        if let Some(last) = self.ring.last() {
+            let offset = ssn.distance_from(last.ssn());
+            if offset < last.len() {
+                return (len <= last.len().wrapping_sub(offset)).then_some(last);
+            }
+        }
+        self.union_over(ssn, len)
+    }
 }
 
 #[cfg(test)]
