@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs the kernel's own MPTCP selftests, unmodified, each script in a guest of its own:
 #   scripts/kselftest.sh [-k bare|stock] [-j GUESTS] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
-# GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. On the bare kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the
-# kernel's own MPTCP under the same emulation. A subtest that does not pass is one that
+# GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. On the bare
+# kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the kernel's own MPTCP under
+# the same emulation. A subtest that does not pass is one that
 # tests/kselftest/expected.txt names with a reason, or the run fails. The last line is
 # `N passed, N failed, N skipped`, where those expected count as skipped; logs and TAP stay in /out.
 set -eu
@@ -20,7 +21,7 @@ done
 shift $((OPTIND - 1))
 case $flavour in bare | stock) ;; *) die "the selftests run on bare or stock, not on '$flavour'" ;; esac
 [ $# -gt 0 ] || set -- pm_netlink mptcp_connect mptcp_sockopt diag userspace_pm simult_flows \
-	'mptcp_join -fesL' 'mptcp_join -lta64' 'mptcp_join -rMbp' 'mptcp_join -BkSdm' 'mptcp_join -zFuI'
+	'mptcp_join -fesL' 'mptcp_join -lta64' 'mptcp_join -rMbp' 'mptcp_join -BkSd' 'mptcp_join -zFuIm'
 need_root
 [ "$flavour" = stock ] || "$project/scripts/build.sh" bare
 settings=$("$project/scripts/setup.sh" "$flavour")

@@ -60,6 +60,7 @@ use mptcp_proto::seq::{
     DataSeq,
     SubflowSeq, //
 };
+use mptcp_proto::window::Advertised;
 
 /// Bytes of a DSS that only acknowledges.
 const ACK_LEN: usize = 12;
@@ -640,7 +641,7 @@ fn announce_window(ssk: Sock, connection: &Connection, packet: Skb, acks: bool) 
     let rcv_nxt = connection.rcv_nxt();
     let free = connection.free_space();
     let before = connection.edge();
-    let mut window = connection.advertised();
+    let mut window = Advertised::up_to(before.later(rcv_nxt));
     let step = connection.window_step(ssk.mss(), free);
     let field = window.advertise(rcv_nxt, free, step, ssk.rcv_wscale());
     if acks {

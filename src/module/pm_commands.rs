@@ -110,9 +110,7 @@ impl<'a> Wanted<'a> {
             }),
         })
     }
-}
 
-impl Wanted<'_> {
     /// The address, which there must be.
     ///
     /// # Errors
