@@ -180,15 +180,20 @@ impl Paths {
         })
     }
 
-    /// Returns the local addresses that subflows use and no endpoint has, with their address IDs.
+    /// Returns the local addresses that subflows use and that neither an endpoint has nor another
+    /// manager has announced, with their address IDs.
     ///
     /// The caller may list them as implicit endpoints, so that all connections call them the same.
     #[must_use]
     pub fn unlisted(&self) -> [Option<(Address, AddressId)>; LOCAL_SLOTS] {
         let mut unlisted = [None; LOCAL_SLOTS];
         let all = self.locals.iter().filter_map(|(index, local)| {
-            let is_meant = index != Pair::INITIAL.local && local.listing.is_none();
-            let id = local.id.filter(|_| is_meant)?;
+            let is_unannounced = local.announcement == Announcement::Unsent;
+            let is_meant =
+                index != Pair::INITIAL.local && local.listing.is_none() && is_unannounced;
+            let id = local
+                .id
+                .filter(|_| is_meant && self.has_subflow_from(index))?;
             Some((local.addr, id))
         });
         for (place, found) in unlisted.iter_mut().zip(all) {

@@ -200,6 +200,27 @@ fn manager_changed_from_commands_forgets_entries_and_keeps_subflows() {
 }
 
 #[test]
+fn entry_announced_and_not_used_survives_the_manager_of_endpoints() {
+    let mut p = commanded(Role::Client);
+    p.announce_entry(&signal(77, 4)).unwrap();
+    assert_eq!(actions(&mut p, at(0)).len(), 1);
+    let before = entries(&p);
+    p.set_config(Config {
+        kind: Kind::Endpoint,
+        ..*p.config()
+    });
+    // No other connection needs to call it the same.
+    assert_eq!(p.unlisted(), [None; LOCAL_SLOTS]);
+    p.set_endpoints(&[]);
+    assert_eq!(actions(&mut p, at(0)), []);
+    p.set_config(Config {
+        kind: Kind::Userspace,
+        ..*p.config()
+    });
+    assert_eq!(entries(&p), before);
+}
+
+#[test]
 fn manager_changed_amid_a_withdrawal_ends_it_before_the_id_is_used() {
     let mut p = paths(Role::Server, Kind::FullMesh);
     p.on_local_added(local(2), interface(2, Policy::On));
