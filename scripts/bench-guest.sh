@@ -50,12 +50,20 @@ until_true() {
 	done
 }
 
+# know NAMESPACE INTERFACE ADDRESS OF: the neighbour OF has ADDRESS. What the kernel does when it doubts what it has
+# learnt of a neighbour is not TCP's, and would come between the columns: 1 % of connect().
+know() {
+	hardware=$(ip -n "$4" -o link show "$2" | sed 's/.*ether \([^ ]*\).*/\1/')
+	ip -n "$1" neigh replace "$3" lladdr "$hardware" dev "$2" nud permanent
+}
 link() { # NAMESPACE ADDRESS ROUTER-INTERFACE ROUTER-ADDRESS
 	ip link add "$3" netns router type veth peer name "$3" netns "$1"
 	ip -n "$1" address add "$2/24" dev "$3"
 	ip -n router address add "$4/24" dev "$3"
 	ip -n router link set "$3" up
 	ip -n "$1" link set "$3" up
+	know router "$3" "$2" "$1"
+	know "$1" "$3" "$4" router
 }
 
 topology() {
@@ -74,7 +82,8 @@ topology() {
 	until_true "the path" client ping -c 1 -W 1 -q 10.0.1.1 >/dev/null
 }
 
-# A column's protocol, server port and whether the sysctl is on at the client.
+# A column's protocol, server port and whether the sysctl is on at the client. The server of ours is there only in
+# the columns that use it: a host that speaks plain TCP has none, and hooks none of its packets.
 set_column() {
 	protocol=0 port=1000 enabled=0
 	case $1 in
@@ -84,7 +93,9 @@ set_column() {
 	to-plain) enabled=1 ;;
 	from-plain) port=3000 ;;
 	esac
-	[ -z "$loaded" ] || client sysctl -qw net.mptcp_rs.enabled=$enabled
+	[ -n "$loaded" ] || return 0
+	client sysctl -qw net.mptcp_rs.enabled=$enabled
+	if [ $port = 3000 ]; then [ -n "$our_server" ] || serve_ours; else stop_ours; fi
 }
 
 is_free() { [ -z "$(server ss -Hltn "sport >= :$1 and sport <= :$(($1 + 3))")" ]; }
@@ -236,14 +247,19 @@ serve_ours() {
 	our_server=$!
 	server sysctl -qw net.mptcp_rs.enabled=0
 }
+stop_ours() {
+	[ -n "$our_server" ] || return 0
+	stop "$our_server"
+	our_server=''
+	sleep 2 # virtual: the hooks that nobody needs any more go a second later
+}
 
 load() {
 	[ -n "$loaded" ] || insmod "$module" || fail "the module does not load: see console.log"
-	loaded=1
-	serve_ours
+	loaded=1 our_server=''
 }
 unload() {
-	stop "$our_server"
+	stop_ours
 	client sysctl -qw net.mptcp_rs.enabled=0
 	quiet
 	tries=0

@@ -206,10 +206,7 @@ unsafe extern "C" fn queue_xmit(
     flow: *mut bindings::flowi,
 ) -> c_int {
     // SAFETY: TCP passes a live socket and a packet of which it has given up the use.
-    let (ssk, packet) = unsafe { (Sock::from_raw(sk), Skb::from_raw(skb)) };
-    let (Some(ssk), Some(packet)) = (ssk, packet) else {
-        return 0;
-    };
+    let (ssk, packet) = unsafe { (Sock::from_live(sk), Skb::from_live(skb)) };
     let function = original(ssk.af_ops()).and_then(|ops| ops.queue_xmit);
     options_hook::on_transmit(ssk, packet);
     match function {
@@ -229,11 +226,7 @@ unsafe extern "C" fn queue_xmit(
 /// Called by TCP as `icsk_af_ops->sk_rx_dst_set` with the socket owned.
 unsafe extern "C" fn sk_rx_dst_set(sk: *mut bindings::sock, skb: *const bindings::sk_buff) {
     // SAFETY: TCP passes a live socket and the packet it is processing.
-    let (Some(ssk), Some(packet)) = (unsafe { Sock::from_raw(sk) }, unsafe {
-        Skb::from_raw(skb.cast_mut())
-    }) else {
-        return;
-    };
+    let (ssk, packet) = unsafe { (Sock::from_live(sk), Skb::from_live(skb.cast_mut())) };
     let Some(original) = original(ssk.af_ops()) else {
         return;
     };
@@ -280,10 +273,7 @@ fn may_cache_route(ssk: Sock, packet: Skb) -> bool {
 /// Called by TCP as `icsk_af_ops->conn_request`, in softirq.
 unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> c_int {
     // SAFETY: TCP passes a live listener and the packet it is processing.
-    let (ssk, packet) = unsafe { (Sock::from_raw(sk), Skb::from_raw(skb)) };
-    let (Some(listener), Some(packet)) = (ssk, packet) else {
-        return 0;
-    };
+    let (listener, packet) = unsafe { (Sock::from_live(sk), Skb::from_live(skb)) };
     let Some(function) = original(listener.af_ops()).and_then(|ops| ops.conn_request) else {
         return 0;
     };
@@ -310,11 +300,7 @@ unsafe extern "C" fn syn_recv_sock(
     child_init: Option<unsafe extern "C" fn(*mut bindings::sock, *const bindings::sock)>,
 ) -> *mut bindings::sock {
     // SAFETY: TCP passes a live listener and the packet it is processing.
-    let (Some(listener), Some(packet)) = (unsafe { Sock::from_raw(sk.cast_mut()) }, unsafe {
-        Skb::from_raw(skb)
-    }) else {
-        return null_mut();
-    };
+    let (listener, packet) = unsafe { (Sock::from_live(sk.cast_mut()), Skb::from_live(skb)) };
     let function: SynRecvSock = match original(listener.af_ops()).and_then(|ops| ops.syn_recv_sock)
     {
         Some(function) => function,

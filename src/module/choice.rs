@@ -127,11 +127,6 @@ pub(crate) fn on_asked_by_name(sk: Sock) {
     sk.exchange_user_data(0, BY_NAME);
 }
 
-/// Whether an application has asked for MPTCP by name.
-pub(crate) fn is_by_name(sk: Sock) -> bool {
-    choices(sk) & BY_NAME != 0
-}
-
 /// Notes that a socket is the listener of an endpoint.
 pub(crate) fn mark_port(sk: Sock) {
     sk.exchange_user_data(0, PORT);
@@ -142,12 +137,14 @@ pub(crate) fn is_port(sk: Sock) -> bool {
     choices(sk) & PORT != 0
 }
 
-/// Takes the choices off a socket: it is TCP's from now on, or a subflow whose connection has them.
-pub(crate) fn forget(sk: Sock) {
+/// Takes the choices off a socket: it is TCP's from now on, or a subflow whose connection has them. Returns
+/// whether an application had asked for MPTCP by name.
+pub(crate) fn forget(sk: Sock) -> bool {
     let choices = choices(sk);
     if choices != 0 {
         sk.exchange_user_data(choices, 0);
     }
+    choices & BY_NAME != 0
 }
 
 /// `setsockopt()`: chooses by name, or nothing any more with an empty one.

@@ -99,10 +99,9 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
 ///
 /// `sock` is in a system call and its operations are the early ones, or it is being accepted.
 unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
-    if choice::is_by_name(sk) {
+    if choice::forget(sk) {
         attach::mark(sk);
     }
-    choice::forget(sk);
     // SAFETY: By the function's contract; another thread may do the same at the same time, and
     // only one of them gives back the reference that the early operations hold on the module. The
     // socket itself still holds one.
@@ -220,27 +219,27 @@ pub(crate) unsafe extern "C" fn release(sock: *mut bindings::socket) -> c_int {
     })
 }
 
-/// Puts the module between TCP and the address family of a socket about to connect or listen.
+/// Puts the module between TCP and the address family of a socket about to connect or listen; returns it
+/// as long as its kind is not known.
 ///
 /// # Safety
 ///
 /// `sock` is in a system call.
 #[inline(always)]
-unsafe fn prepare(sock: *mut bindings::socket) {
+unsafe fn prepare(sock: *mut bindings::socket) -> Option<Sock> {
     // SAFETY: By the function's contract.
     let sk = unsafe {
         if settle_inline(sock) != Kind::Early {
-            return;
+            return None;
         }
-        sock_of(sock)
+        sock_of(sock)?
     };
     // Not locked: a packet cannot reach a closed socket, and threads that connect one socket at the
     // same time get what the first of them prepared.
-    if let Some(sk) = sk {
-        if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
-            af_ops::hook(sk);
-        }
+    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+        af_ops::hook(sk);
     }
+    Some(sk)
 }
 
 /// `connect()`: the SYN will carry MP_CAPABLE.
@@ -254,23 +253,22 @@ pub(crate) unsafe extern "C" fn connect(
     len: c_int,
     flags: c_int,
 ) -> c_int {
+    // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
+    // have the same one for both families, and the connection's have TCP's.
+    let connect = || unsafe { bindings::inet_stream_connect(sock, address, len, flags) };
     // SAFETY: In a system call.
-    unsafe { prepare(sock) };
-    // SAFETY: In a system call; the socket layer has copied `len` bytes of address.
-    let watched = unsafe {
-        sock_of(sock)
-            .filter(|sk| sk.family() == bindings::AF_INET6 && mapped::is_mapped(address, len))
-            .map(Sock::net)
+    let Some(sk) = (unsafe { prepare(sock) }) else {
+        return connect();
     };
+    // SAFETY: The socket layer has copied `len` bytes of address.
+    let is_watched =
+        sk.family() == bindings::AF_INET6 && unsafe { mapped::is_mapped(address, len) };
+    let watched = is_watched.then(|| sk.net());
     if let Some(net) = watched {
         net::on_outgoing_begin(net);
     }
     // `connect(AF_UNSPEC)` ends a listener.
-    // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
-    // have the same one for both families, and the connection's have TCP's.
-    let result = counting_listeners(unsafe { sock_of(sock) }, || unsafe {
-        bindings::inet_stream_connect(sock, address, len, flags)
-    });
+    let result = counting_listeners(Some(sk), connect);
     if let Some(net) = watched {
         net::on_outgoing_end(net);
     }
@@ -286,9 +284,7 @@ pub(crate) unsafe extern "C" fn connect(
 /// Called by the socket layer, from a system call that holds the socket's file.
 pub(crate) unsafe extern "C" fn listen(sock: *mut bindings::socket, backlog: c_int) -> c_int {
     // SAFETY: In a system call.
-    unsafe { prepare(sock) };
-    // SAFETY: In a system call.
-    let sk = unsafe { sock_of(sock) }.filter(|sk| af_ops::is_hooked(*sk));
+    let sk = unsafe { prepare(sock) }.filter(|sk| af_ops::is_hooked(*sk));
     let was_listening = sk.is_some_and(|sk| sk.state() == bindings::TCP_LISTEN);
     if let Some(sk) = sk.filter(|_| !was_listening) {
         // Without the hook SYN-ACKs go out without our option: plain TCP.

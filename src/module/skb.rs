@@ -67,6 +67,18 @@ impl Skb {
         NonNull::new(skb).map(Self)
     }
 
+    /// Makes a handle from a pointer that cannot be NULL.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::from_raw`], but `skb` is not NULL.
+    #[inline]
+    pub(crate) unsafe fn from_live(skb: *mut bindings::sk_buff) -> Self {
+        // INVARIANT: As above.
+        // SAFETY: By this function's contract.
+        Self(unsafe { NonNull::new_unchecked(skb) })
+    }
+
     /// The pointer for C.
     #[inline]
     pub(crate) fn as_ptr(self) -> *mut bindings::sk_buff {

@@ -69,6 +69,18 @@ impl Sock {
         NonNull::new(sk).map(Self)
     }
 
+    /// Makes a handle from a pointer that cannot be NULL.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::from_raw`], but `sk` is not NULL.
+    #[inline]
+    pub(crate) unsafe fn from_live(sk: *mut bindings::sock) -> Self {
+        // INVARIANT: As above.
+        // SAFETY: By this function's contract.
+        Self(unsafe { NonNull::new_unchecked(sk) })
+    }
+
     /// The pointer for C.
     #[inline]
     pub(crate) fn as_ptr(self) -> *mut bindings::sock {

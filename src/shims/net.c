@@ -22,9 +22,15 @@ void mptcp_shim_call_rcu(struct callback_head *head, void (*function)(struct cal
 	call_rcu(head, function);
 }
 
+/* net_generic(), which is called for every connection, without the calls that take RCU's own lock. */
 void *mptcp_shim_net_generic(const struct net *net, unsigned int id)
 {
-	return net_generic(net, id);
+	void *state;
+
+	rcu_read_lock_sched();
+	state = rcu_dereference_sched(net->gen)->ptr[id];
+	rcu_read_unlock_sched();
+	return state;
 }
 
 /* The kernel reads a function's arguments from registers portably, but cannot set them so. */
