@@ -329,6 +329,7 @@ bool mptcp_shim_skb_merge(struct sock *sk, struct sk_buff *to, struct sk_buff *f
 void mptcp_shim_skb_pull(struct sk_buff *skb, unsigned int len);
 void *mptcp_shim_skb_push(struct sk_buff *skb, unsigned int len);
 void *mptcp_shim_tcp_header_grow(struct sk_buff *skb, unsigned int old, unsigned int more);
+void mptcp_shim_tcp_header_shrink(struct sk_buff *skb, unsigned int old, unsigned int less);
 void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset);
 u32 mptcp_shim_skb_payload_sum(const struct sk_buff *skb, int offset, int len);
 bool mptcp_shim_queued_sum(const struct sock *sk, u32 len, u32 *sum);

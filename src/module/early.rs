@@ -261,8 +261,8 @@ pub(crate) unsafe extern "C" fn connect(
         return connect();
     };
     // SAFETY: The socket layer has copied `len` bytes of address.
-    let is_watched =
-        sk.family() == bindings::AF_INET6 && unsafe { mapped::is_mapped(address, len) };
+    let is_mapped = || unsafe { mapped::is_mapped(address, len) };
+    let is_watched = sk.family() == bindings::AF_INET6 && is_mapped();
     let watched = is_watched.then(|| sk.net());
     if let Some(net) = watched {
         net::on_outgoing_begin(net);

@@ -9,7 +9,10 @@ use crate::bindings;
 use crate::sock::Sock;
 use core::ptr::NonNull;
 use mptcp_proto::ids::Address;
-use mptcp_proto::options::room::make_room;
+use mptcp_proto::options::room::{
+    make_room,
+    tail_len, //
+};
 use mptcp_proto::options::MptcpOption;
 
 /// Most bytes of options that a TCP header holds.
@@ -310,6 +313,22 @@ impl Skb {
     pub(crate) fn payload_sum(self, offset: i32, len: i32) -> u32 {
         // SAFETY: Exclusive use by the type invariant; the range lies inside the buffer.
         unsafe { bindings::mptcp_shim_skb_payload_sum(self.as_ptr(), offset, len) }
+    }
+
+    /// Takes the MPTCP option, when it is all that is behind TCP's timestamps, off an incoming segment that
+    /// has `options`, so that TCP finds the header that it predicts. A packet whose bytes others see, or
+    /// whose checksum TCP is to verify, stays as it is.
+    #[inline]
+    pub(crate) fn take_option_off(self, options: &[u8]) {
+        let less = tail_len(options);
+        if less > 0 {
+            let old = TCP_HEADER + options.len();
+            // SAFETY: Exclusive use by the type invariant; `options` are the packet's, and linear. CAST: A
+            // TCP header has at most 60 bytes.
+            unsafe {
+                bindings::mptcp_shim_tcp_header_shrink(self.as_ptr(), old as u32, less as u32)
+            };
+        }
     }
 
     /// Puts `option` behind TCP's own options on a segment that leaves, which may cost SACK blocks;

@@ -98,6 +98,26 @@ void *mptcp_shim_tcp_header_grow(struct sk_buff *skb, unsigned int old, unsigned
 	return end;
 }
 
+/*
+ * Takes the last @less bytes of options off the TCP header, of @old bytes, of an incoming packet whose IP header
+ * is still in front of it. Leaves it alone when others see its bytes, or when TCP is to verify them.
+ */
+void mptcp_shim_tcp_header_shrink(struct sk_buff *skb, unsigned int old, unsigned int less)
+{
+	u8 *th = skb_transport_header(skb), *end = th + old - less;
+
+	if (skb_header_cloned(skb) || !skb_csum_unnecessary(skb))
+		return;
+	/* From behind, word by word, as above. */
+	for (; end - th >= 8; end -= 8)
+		put_unaligned(get_unaligned((u64 *)(end - 8)), (u64 *)(end - 8 + less));
+	if (end != th)
+		put_unaligned(get_unaligned((u32 *)th), (u32 *)(th + less));
+	skb->transport_header += less;
+	th[less + 12] -= less / 4 << 4;
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
 void mptcp_shim_skb_set_transport_header(struct sk_buff *skb, int offset)
 {
 	skb_set_transport_header(skb, offset);

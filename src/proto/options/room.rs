@@ -16,6 +16,7 @@
 //! C counterpart: `mptcp_established_options` with `tcp_established_options`, which offers SACK
 //! what MPTCP leaves.
 
+use super::wire::KIND;
 use super::{
     KIND_END,
     KIND_NOP,
@@ -30,6 +31,12 @@ const SACK_HEADER_LEN: usize = 2;
 
 /// Length of one SACK block, in bytes.
 const SACK_BLOCK_LEN: usize = 8;
+
+/// TCP option kind 8: timestamps.
+const KIND_TIMESTAMPS: u8 = 8;
+
+/// Length of the timestamps with the two NOPs that align them, in bytes.
+const TIMESTAMPS_LEN: usize = 12;
 
 /// Length of the NOPs that usually align a SACK option, in bytes.
 const NOPS_LEN: usize = 2;
@@ -95,6 +102,22 @@ pub fn make_room(block: &mut [u8], used: usize, need: usize) -> Option<usize> {
     match used.checked_add(need)?.checked_sub(MAX_BLOCK_LEN) {
         None | Some(0) => Some(used),
         Some(excess) => shorten_sack(block, used, excess),
+    }
+}
+
+/// Returns how many bytes at the end of a segment's options are one MPTCP option with its padding, if
+/// nothing but TCP's timestamps is in front of it: without them the header is as TCP alone would have
+/// written it. Zero otherwise.
+#[inline]
+#[must_use]
+pub fn tail_len(options: &[u8]) -> usize {
+    let tail = match options.split_first_chunk::<TIMESTAMPS_LEN>() {
+        Some(([KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, ..], tail)) => tail,
+        _ => options,
+    };
+    match tail {
+        [KIND, len, ..] if tail.len().wrapping_sub(usize::from(*len)) < 4 => tail.len(),
+        _ => 0,
     }
 }
 
@@ -164,6 +187,26 @@ mod tests {
         }
         block.extend(tail);
         block
+    }
+
+    #[test]
+    fn tail_is_one_mptcp_option_behind_timestamps_or_nothing() {
+        let ack = [30, 8, 0x20, 1, 0, 0, 0, 9];
+        let padded = [30, 6, 0x40, 2, 3, 4, 1, 1];
+        for option in [&ack[..], &padded] {
+            assert_eq!(tail_len(option), 8);
+            assert_eq!(tail_len(&block(true, 0, option)), 8);
+            // TCP's own options would be another header than TCP predicts.
+            assert_eq!(tail_len(&block(true, 1, option)), 0);
+            assert_eq!(tail_len(&block(false, 1, option)), 0);
+        }
+        assert_eq!(tail_len(&[ack, ack].concat()), 0);
+        assert_eq!(tail_len(&TIMESTAMPS), 0);
+        assert_eq!(tail_len(&[]), 0);
+        // Longer than what is there, or shorter than an option can be.
+        assert_eq!(tail_len(&[30, 9, 0x20, 1, 0, 0, 0, 9]), 0);
+        assert_eq!(tail_len(&[30, 0, 0, 0]), 0);
+        assert_eq!(tail_len(&[30]), 0);
     }
 
     /// Makes room and returns what is in use then.
