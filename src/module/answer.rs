@@ -26,6 +26,20 @@ pub(crate) fn answer(connection: &Connection) {
     }
 }
 
+/// Data has been taken from a subflow. If TCP has acknowledged it before, on its fast path, it did so without
+/// the Data ACK.
+///
+/// # Locking
+///
+/// `ssk` is owned.
+#[inline]
+pub(crate) fn after_fast_path(ssk: Sock, connection: &Connection) {
+    let is_missing = connection.rcv_nxt() != connection.data_acked();
+    if is_missing && !ssk.is_ack_scheduled() && !connection.has_fallen_back() {
+        connection.schedule(event::ANSWER);
+    }
+}
+
 /// The application has read: answers what has come, as TCP would.
 ///
 /// # Locking

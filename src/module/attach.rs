@@ -6,6 +6,7 @@
 //! C counterpart: `subflow_ulp_init`, `subflow_ulp_release` in net/mptcp/subflow.c.
 
 use crate::af_ops;
+use crate::answer;
 use crate::bindings;
 use crate::canonical;
 use crate::connection::Connection;
@@ -287,7 +288,12 @@ unsafe fn on_event(sk: *mut bindings::sock, event: impl FnOnce(Sock, &Subflow)) 
 /// As for [`on_event`].
 unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
     // SAFETY: Passed on.
-    unsafe { on_event(sk, rx::take_from_subflow) };
+    unsafe {
+        on_event(sk, |ssk, subflow| {
+            rx::take_from_subflow(ssk, subflow);
+            answer::after_fast_path(ssk, subflow.connection());
+        });
+    }
 }
 
 /// The subflow has room to write again.

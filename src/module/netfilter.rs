@@ -187,7 +187,9 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                 let whole = packet;
                 if let Some((header, options)) = packet.incoming() {
                     segment::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
-                    if subflow.is_proven() {
+                    // On its fast path TCP acknowledges what it gets before the data is handed on.
+                    let is_quiet = header.payload == 0 || ssk.waits_with_ack(header.payload);
+                    if is_quiet && subflow.is_proven() {
                         whole.take_option_off(options);
                     }
                 }

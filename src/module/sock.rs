@@ -559,27 +559,54 @@ impl Sock {
         self.rcv_nxt().wrapping_sub(read!((*self.tcp()).rcv_wup))
     }
 
+    /// What TCP owes an ACK for: `ICSK_ACK_*` bits, and the size of the peer's segments in bytes.
+    #[inline]
+    fn ack_state(self) -> (u32, u32) {
+        // SAFETY: A live TCP socket by the type invariant; TCP changes the fields under its lock,
+        // and an answer too early or too late does no harm.
+        unsafe {
+            let ack = &raw const (*self.icsk()).icsk_ack;
+            (
+                u32::from(core::ptr::read_volatile(&raw const (*ack).pending)),
+                u32::from(core::ptr::read_volatile(&raw const (*ack).rcv_mss)),
+            )
+        }
+    }
+
+    /// Whether the application answers what it gets, so that TCP's ACKs wait for data.
+    #[inline]
+    fn is_interactive(self) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::mptcp_shim_in_pingpong_mode(self.as_ptr()) }
+    }
+
+    /// Whether an ACK is going to be sent.
+    #[inline]
+    pub(crate) fn is_ack_scheduled(self) -> bool {
+        self.ack_state().0 & bindings::inet_csk_ack_state_t_ICSK_ACK_SCHED != 0
+    }
+
+    /// Whether TCP will not acknowledge `payload` more bytes at once: its rule in `__tcp_ack_snd_check`.
+    #[inline]
+    pub(crate) fn waits_with_ack(self, payload: u32) -> bool {
+        let (pending, segment) = self.ack_state();
+        pending & bindings::inet_csk_ack_state_t_ICSK_ACK_NOW == 0
+            && self.unacked().saturating_add(payload) <= segment
+            && self.is_interactive()
+    }
+
     /// Whether the application's reading of data, of which `unacked` bytes have not been
     /// acknowledged, is a reason to acknowledge it: TCP's rule in `__tcp_cleanup_rbuf`. `drained`
     /// says that the application has read all there was.
     pub(crate) fn owes_ack(self, unacked: u64, drained: bool) -> bool {
-        // SAFETY: A live TCP socket by the type invariant; TCP changes the fields under its lock,
-        // and an answer too early or too late does no harm.
-        let (pending, segment) = unsafe {
-            let ack = &raw const (*self.icsk()).icsk_ack;
-            (
-                u32::from(core::ptr::read_volatile(&raw const (*ack).pending)),
-                u64::from(core::ptr::read_volatile(&raw const (*ack).rcv_mss)),
-            )
-        };
+        let (pending, segment) = self.ack_state();
         let is = |flag| pending & flag != 0;
-        // SAFETY: As above.
-        let pingpong = || unsafe { bindings::mptcp_shim_in_pingpong_mode(self.as_ptr()) };
         is(bindings::inet_csk_ack_state_t_ICSK_ACK_SCHED)
-            && (unacked > segment
+            && (unacked > u64::from(segment)
                 || drained
                     && (is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED2)
-                        || is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED) && !pingpong()))
+                        || is(bindings::inet_csk_ack_state_t_ICSK_ACK_PUSHED)
+                            && !self.is_interactive()))
     }
 
     /// Sum of the next `len` bytes that the receive queue has, as the DSS checksum wants it; `None` if they
