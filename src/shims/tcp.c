@@ -178,14 +178,16 @@ u64 mptcp_shim_oldest_sent_us(const struct sock *sk)
 	return head ? tcp_skb_timestamp_us(head) : mptcp_shim_now_us();
 }
 
-/* A smaller congestion window, in bytes, from which TCP grows as after a loss. */
+/* A smaller congestion window, in bytes, from which TCP grows as after a loss, or as before in slow start. */
 void mptcp_shim_reduce_cwnd(struct sock *sk, u32 cwnd)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	const u32 segments = max(cwnd / max(tp->mss_cache, 1U), 2U);
 
+	/* What the path can carry is not known yet in slow start: it goes on from the smaller window. */
+	if (!tcp_in_slow_start(tp))
+		tp->snd_ssthresh = max(segments, 2U);
 	tcp_snd_cwnd_set(tp, min(segments, tcp_snd_cwnd(tp)));
-	tp->snd_ssthresh = max(segments, 2U);
 }
 
 /*

@@ -216,12 +216,12 @@ impl Subflow {
         }
     }
 
-    /// Reduces the congestion window from outside.
+    /// Reduces the congestion window from outside; slow start goes on.
     pub(crate) fn penalise(&mut self, cwnd: u32) {
-        self.cwnd = cwnd;
-        if self.ssthresh != u32::MAX {
+        if self.cwnd >= self.ssthresh {
             self.ssthresh = cwnd;
         }
+        self.cwnd = cwnd;
     }
 
     /// Sends what the congestion window allows, and returns what gets through.
