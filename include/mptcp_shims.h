@@ -205,15 +205,15 @@ void mptcp_shim_sk_set_nospace(struct sock *sk);
 bool mptcp_shim_sk_nospace(const struct sock *sk);
 long mptcp_shim_sock_sndtimeo(const struct sock *sk, bool noblock);
 void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states);
+void mptcp_shim_sk_rank_above(struct sock *sk);
 void mptcp_shim_sk_clone_reset(struct sock *sk);
-void mptcp_shim_sk_clone_reset_v6(struct sock *sk);
 void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk);
 void mptcp_shim_sk_set_state(struct sock *sk, int state);
 bool mptcp_shim_signal_pending(void);
 void mptcp_shim_spin_lock_init(spinlock_t *lock);
 void mptcp_shim_spin_lock_bh(spinlock_t *lock);
 void mptcp_shim_spin_unlock_bh(spinlock_t *lock);
-void mptcp_shim_set_custom_sockopt(struct socket *sock);
+void mptcp_shim_set_custom_sockopt(struct socket *sock, bool custom);
 int mptcp_shim_copy_from_sockptr(void *to, sockptr_t from, unsigned int len);
 int mptcp_shim_subflow_sol_socket(struct sock *ssk, int optname, sockptr_t optval, unsigned int optlen);
 
@@ -238,6 +238,7 @@ u32 mptcp_shim_sysctl_rmem_max(const struct sock *sk);
 int mptcp_shim_sysctl_wmem_max(const struct sock *sk);
 bool mptcp_shim_try_get_ca(const struct tcp_congestion_ops *ca);
 void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca);
+void mptcp_shim_sk_make_tcp(struct sock *sk, const struct sock *msk, const struct sock *first);
 void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk);
 /* TCP's figures of a subflow; times in microseconds, amounts in bytes, the rate in bytes per second. */
 struct mptcp_path {

@@ -16,6 +16,7 @@ use crate::locks::{
     DataLock,
     Owned, //
 };
+use crate::out_of_order::OutOfOrder;
 use crate::proto_ops;
 use crate::push;
 use crate::skb::Queue;
@@ -274,6 +275,30 @@ pub(crate) fn close(owned: &mut Owned<'_>, timeout: kernel::ffi::c_long) -> Remo
     }
     finish(owned, &mut removed);
     removed
+}
+
+/// `connect(AF_UNSPEC)`: ends the connection as TCP does, at once unless it has ended by itself or only
+/// waits for the last Data ACK; adds the subflows to those to close.
+///
+/// What is left looks to a call that is under way like a TCP socket that was disconnected.
+pub(crate) fn disconnect(owned: &mut Owned<'_>, removed: &mut Removed) {
+    let connection = owned.connection();
+    let msk = connection.msk();
+    let is_over = msk.state() == bindings::TCP_CLOSE;
+    let is_ending = msk.in_states(bindings::TCPF_CLOSING | bindings::TCPF_LAST_ACK);
+    let is_abrupt = !is_over && (!is_ending || connection.has_unsent());
+    connection.set_state(bindings::TCP_CLOSE);
+    if is_abrupt {
+        msk.set_error(bindings::ECONNRESET as i32);
+        abort(owned, removed);
+    } else {
+        remove_all(owned, removed, |_| {});
+    }
+    owned.data().out_of_order = OutOfOrder::new();
+    drain(msk);
+    msk.set_copied_seq(msk.rcv_nxt());
+    msk.forget_shutdown();
+    msk.report_error();
 }
 
 /// Frees what the application has not read; `true` when there was anything.

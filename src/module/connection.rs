@@ -36,6 +36,7 @@ use crate::paths;
 use crate::pm_events;
 use crate::progress::Progress;
 use crate::proto_ops;
+use crate::renew::Renewed;
 use crate::send_queue::SendQueue;
 use crate::skb::Header;
 use crate::sock::Sock;
@@ -87,6 +88,8 @@ pub(crate) struct Connection {
     adopted: AtomicBool,
     /// Whether the application's hold has ended.
     abandoned: AtomicBool,
+    /// What the application's `struct socket` has kept from before it was disconnected; NULL when nothing.
+    previous: AtomicPtr<Renewed>,
     /// TCP's destructor of the address family.
     destruct: Option<unsafe extern "C" fn(*mut bindings::sock)>,
     /// Links connections of one chain of the token table.
@@ -200,6 +203,7 @@ impl Connection {
                 subflows: Subflows::new(ssk),
                 adopted: AtomicBool::new(false),
                 abandoned: AtomicBool::new(false),
+                previous: AtomicPtr::new(core::ptr::null_mut()),
                 // SAFETY: A plain read of the live clone.
                 destruct: unsafe { (*msk.as_ptr()).sk_destruct },
                 next_by_token: AtomicPtr::new(core::ptr::null_mut()),
@@ -299,6 +303,26 @@ impl Connection {
                 .byte_sub(core::mem::offset_of!(Self, work))
                 .cast::<Self>()
         }
+    }
+
+    /// TCP's destructor of a socket of the address family.
+    pub(crate) fn destructor(&self) -> Option<unsafe extern "C" fn(*mut bindings::sock)> {
+        self.destruct
+    }
+
+    /// What [`Self::set_previous`] has left.
+    pub(crate) fn previous(&self) -> *mut Renewed {
+        self.previous.load(Ordering::Acquire)
+    }
+
+    /// Hands over what the `struct socket` has kept; see [`crate::renew`].
+    pub(crate) fn set_previous(&self, previous: *mut Renewed) {
+        self.previous.store(previous, Ordering::Release);
+    }
+
+    /// Takes that away.
+    pub(crate) fn take_previous(&self) -> *mut Renewed {
+        self.previous.swap(core::ptr::null_mut(), Ordering::AcqRel)
     }
 
     /// The connection socket.

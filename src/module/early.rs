@@ -25,9 +25,11 @@ use crate::pm_events::Listener;
 use crate::proto_ops::{
     connected_ops,
     early_ops,
+    is_connection,
     sock_of,
     stream_ops, //
 };
+use crate::renew;
 use crate::sock::Sock;
 use crate::sockopt;
 use crate::subflow;
@@ -69,8 +71,7 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
     let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
     let is_early = || {
         // SAFETY: As above.
-        let ops = unsafe { core::ptr::read_volatile(&raw const (*sock).ops) };
-        core::ptr::eq(ops, early_ops(sk.family()))
+        unsafe { renew::is_early(ops_of(sock), sk.family()) }
     };
     if !is_early() {
         return Kind::Settled;
@@ -85,15 +86,31 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
             Kind::Settled
         };
     }
-    if sk.in_states(undecided) || af_ops::is_hooked(sk) {
+    if sk.in_states(undecided) || af_ops::is_hooked(sk) || is_connection(sk) {
+        // A connection socket: another thread is about to give it its operations.
         return Kind::Early;
     }
     // SAFETY: As above.
     unsafe { become_plain(sock, sk) };
-    Kind::Settled
+    if is_early() {
+        Kind::Early
+    } else {
+        Kind::Settled
+    }
 }
 
-/// Gives `sock` TCP's operations: nothing of ours stays in its way.
+/// The operations of `sock`.
+///
+/// # Safety
+///
+/// `sock` is in a system call.
+pub(crate) unsafe fn ops_of(sock: *mut bindings::socket) -> *const bindings::proto_ops {
+    // SAFETY: By the function's contract.
+    unsafe { core::ptr::read_volatile(&raw const (*sock).ops) }
+}
+
+/// Gives `sock` TCP's operations: nothing of ours stays in its way. A socket that was disconnected keeps
+/// the early ones, on which hangs what it has kept.
 ///
 /// # Safety
 ///
@@ -119,22 +136,31 @@ unsafe fn become_plain(sock: *mut bindings::socket, sk: Sock) {
 
 /// Gives the application's `struct socket` the connection socket in place of the subflow.
 ///
+/// # Locking
+///
+/// Owns the subflow meanwhile: whoever owns the `struct sock` of a `struct socket` keeps it there.
+///
 /// # Safety
 ///
 /// `sock` holds the first subflow of `connection` and is in a system call.
 #[inline(never)]
 unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
-    let msk = connection.msk();
+    let (ssk, msk) = (connection.first(), connection.msk());
+    ssk.lock(false);
     connection.adopt(|| {
         // SAFETY: `adopt` lets only one thread in. The subflow keeps its pointer to the socket, as
         // firewall rules by owner and accounting expect; its wake-ups are harmless.
         unsafe {
+            if let Some(renewed) = renew::of(ops_of(sock)) {
+                connection.set_previous(renewed.as_ptr());
+            }
             bindings::mptcp_shim_sock_graft(msk.as_ptr(), sock);
-            bindings::mptcp_shim_set_custom_sockopt(sock);
+            bindings::mptcp_shim_set_custom_sockopt(sock, true);
             core::ptr::write_volatile(&raw mut (*sock).sk, msk.as_ptr());
             core::ptr::write_volatile(&raw mut (*sock).ops, connected_ops(msk.family()));
         }
     });
+    ssk.release();
 }
 
 /// The TCP socket of `sock` as long as its kind is not known.
@@ -232,14 +258,46 @@ unsafe fn prepare(sock: *mut bindings::socket) -> Option<Sock> {
         if settle_inline(sock) != Kind::Early {
             return None;
         }
-        sock_of(sock)?
+        sock_of(sock).filter(|sk| renew::may_ask(ops_of(sock), sk.family()))?
     };
     // Not locked: a packet cannot reach a closed socket, and threads that connect one socket at the
     // same time get what the first of them prepared.
-    if sk.state() == bindings::TCP_CLOSE && sockopt::may_be_multipath(sk) {
+    let is_closed = sk.state() == bindings::TCP_CLOSE && !is_connection(sk);
+    if is_closed && sockopt::may_be_multipath(sk) {
         af_ops::hook(sk);
     }
     Some(sk)
+}
+
+/// TCP's `connect()`. The kernel's `inet_stream_connect` would give up the ownership of whatever socket is
+/// there when it returns, which need not be the one that it has taken.
+///
+/// # Safety
+///
+/// As [`connect`].
+unsafe fn stream_connect(
+    sock: *mut bindings::socket,
+    address: *mut bindings::sockaddr_unsized,
+    len: c_int,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: In a system call; the socket that is owned stays in its place until the call waits.
+    unsafe {
+        while let Some(sk) = sock_of(sock) {
+            sk.lock(false);
+            let is_there = sock_of(sock) == Some(sk);
+            let result = if is_there {
+                bindings::__inet_stream_connect(sock, address, len, flags, 0)
+            } else {
+                0
+            };
+            sk.release();
+            if is_there {
+                return result;
+            }
+        }
+    }
+    EINVAL.to_errno()
 }
 
 /// `connect()`: the SYN will carry MP_CAPABLE.
@@ -255,7 +313,7 @@ pub(crate) unsafe extern "C" fn connect(
 ) -> c_int {
     // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
     // have the same one for both families, and the connection's have TCP's.
-    let connect = || unsafe { bindings::inet_stream_connect(sock, address, len, flags) };
+    let connect = || unsafe { stream_connect(sock, address, len, flags) };
     // SAFETY: In a system call.
     let Some(sk) = (unsafe { prepare(sock) }) else {
         return connect();
@@ -273,7 +331,11 @@ pub(crate) unsafe extern "C" fn connect(
         net::on_outgoing_end(net);
     }
     // SAFETY: In a system call.
-    unsafe { settle_inline(sock) };
+    unsafe {
+        settle_inline(sock);
+        // If that fails for now, the next `connect()` or `listen()` tries again.
+        let _ = renew::renew(sock);
+    }
     result
 }
 
@@ -312,6 +374,16 @@ pub(crate) unsafe extern "C" fn accept(
     new: *mut bindings::socket,
     argument: *mut bindings::proto_accept_arg,
 ) -> c_int {
+    // SAFETY: `new` is nobody else's yet. It has the operations of `sock`, or will get them if it has none;
+    // those of a socket that was disconnected are not for another one.
+    unsafe {
+        if let (Some(_), Some(sk)) = (renew::of(ops_of(sock)), sock_of(sock)) {
+            if ops_of(new).is_null() {
+                return EOPNOTSUPP.to_errno();
+            }
+            (*new).ops = early_ops(sk.family());
+        }
+    }
     let result = forward!(sock, accept, sock, new, argument);
     if result == 0 {
         // SAFETY: `new` has just received its socket and early operations.

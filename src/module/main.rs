@@ -54,6 +54,7 @@ mod progress;
 mod proto_ops;
 mod push;
 mod recovery;
+mod renew;
 mod request;
 mod rx;
 mod schedule;

@@ -25,6 +25,7 @@ use crate::locks::{
 };
 use crate::pm_events;
 use crate::push;
+use crate::renew;
 use crate::rx;
 use crate::skb::Skb;
 use crate::sock::Sock;
@@ -109,6 +110,12 @@ pub(crate) fn early_ops(number: u32) -> *mut bindings::proto_ops {
 pub(crate) fn connected_ops(number: u32) -> *const bindings::proto_ops {
     // SAFETY: Only the address is taken.
     unsafe { &raw const (*family(number)).connected }
+}
+
+/// The protocol that sockets of ours are born through, which keeps the module.
+pub(crate) fn birth_prot(number: u32) -> *mut bindings::proto {
+    // SAFETY: Only the address is taken.
+    unsafe { &raw mut (*family(number)).birth }
 }
 
 /// The protocol of connection sockets.
@@ -231,12 +238,17 @@ mod connected {
     ) -> isize {
         // SAFETY: In a system call on a connection socket; TCP's own function on a TCP socket.
         unsafe {
-            let Some(connection) = sock_of(sock).map(|msk| connection::of(msk)) else {
+            let Some(sk) = sock_of(sock) else {
                 return 0;
             };
-            let Some(function) = (*stream_ops(connection.msk().family())).splice_read else {
+            let Some(function) = (*stream_ops(sk.family())).splice_read else {
                 return 0;
             };
+            if !is_connection(sk) {
+                // Another thread has disconnected it just now.
+                return function(sock, position, pipe, len, flags);
+            }
+            let connection = connection::of(sk);
             connection.set_read_in_loop(true);
             let result = function(sock, position, pipe, len, flags);
             connection.set_read_in_loop(false);
@@ -273,6 +285,7 @@ mod connected {
         msk.hold();
         let removed = close::close(&mut Owned::take(connection), timeout);
         removed.close();
+        renew::let_go(connection.take_previous());
         msk.put();
     }
 
@@ -294,7 +307,7 @@ mod connected {
         }
     }
 
-    /// `connect(AF_UNSPEC)`: the connection ends at once.
+    /// `connect(AF_UNSPEC)`, or `connect()` finds that the connection has failed: it ends at once.
     ///
     /// # Safety
     ///
@@ -304,7 +317,7 @@ mod connected {
         unsafe {
             if let Some(connection) = connection(sk) {
                 let mut removed = Removed::none();
-                close::abort(&mut Owned::assume(connection), &mut removed);
+                close::disconnect(&mut Owned::assume(connection), &mut removed);
                 connection.msk().release();
                 removed.close();
                 connection.msk().lock(false);
@@ -385,8 +398,6 @@ mod connected {
         // SAFETY: As for `connection`.
         unsafe {
             if let Some(connection) = connection(sk) {
-                connection.forget_token();
-                in_use::add(connection.msk().net(), connection.msk().family(), -1);
                 connection.free_queued();
                 bindings::mptcp_shim_stop_timers(sk);
                 bindings::mptcp_shim_put_ca((*connection.msk().icsk()).icsk_ca_ops);
@@ -471,9 +482,7 @@ pub(crate) fn clone_for_connection(ssk: Sock) -> Result<Sock> {
             return Err(ENOMEM);
         };
         bindings::mptcp_shim_sk_clone_reset(raw);
-        if ssk.family() == bindings::AF_INET6 {
-            bindings::mptcp_shim_sk_clone_reset_v6(raw);
-        }
+        bindings::mptcp_shim_sk_rank_above(raw);
         let tables = family(ssk.family());
         bindings::mptcp_shim_module_get();
         // `sk_clone` makes sockets for new peers, to which the priority does not pass on.
@@ -524,13 +533,50 @@ pub(crate) unsafe fn become_connection(
 /// Ends a connection socket: the reference of its application, or of the lack of one, goes.
 pub(crate) fn destroy(msk: Sock) {
     // SAFETY: Only connection sockets come here.
-    let connection = unsafe { connection::of(msk) };
-    if connection.end_hold() {
-        pm_events::on_closed(connection);
-        connection.set_state(bindings::TCP_CLOSE);
-        // SAFETY: A live socket with our protocol, whose initial reference this gives back.
-        unsafe { bindings::sk_common_release(msk.as_ptr()) };
+    if end(unsafe { connection::of(msk) }) {
+        let_go(msk);
     }
+}
+
+/// Ends a connection: nobody finds it any more; `true` for the one caller who does.
+fn end(connection: &Connection) -> bool {
+    if !connection.end_hold() {
+        return false;
+    }
+    let msk = connection.msk();
+    pm_events::on_closed(connection);
+    connection.set_state(bindings::TCP_CLOSE);
+    connection.forget_token();
+    in_use::add(msk.net(), msk.family(), -1);
+    true
+}
+
+/// Ends a connection whose socket is to stay until [`let_go`]; what it needs no more is freed now.
+///
+/// # Locking
+///
+/// `msk` is owned.
+pub(crate) fn retire(msk: Sock) {
+    // SAFETY: Only connection sockets come here.
+    let connection = unsafe { connection::of(msk) };
+    if end(connection) {
+        connection.free_queued();
+        // SAFETY: A live, owned socket with timers of ours.
+        unsafe { bindings::mptcp_shim_stop_timers(msk.as_ptr()) };
+    }
+}
+
+/// Gives back the initial reference of a connection socket that has ended.
+pub(crate) fn let_go(msk: Sock) {
+    // SAFETY: A live socket with our protocol; whoever ended the connection has the reference.
+    unsafe { bindings::sk_common_release(msk.as_ptr()) };
+}
+
+/// Whether `sk` is a connection socket.
+pub(crate) fn is_connection(sk: Sock) -> bool {
+    // SAFETY: A plain read of a live socket.
+    let prot = unsafe { core::ptr::read_volatile(&raw const (*sk.as_ptr()).__sk_common.skc_prot) };
+    core::ptr::eq(prot, connection_prot(sk.family()))
 }
 
 /// Lets a subflow, which keeps the module by its ULP, keep it no longer by its birth: a time-wait socket
@@ -544,7 +590,7 @@ pub(crate) fn disown(ssk: Sock) {
         // SAFETY: A live, owned socket. Both protocols have the same slab cache; the reference is the
         // one that the socket layer took for the creator.
         unsafe {
-            if (*ssk.as_ptr()).sk_prot_creator == &raw mut (*family(number)).birth {
+            if (*ssk.as_ptr()).sk_prot_creator == birth_prot(number) {
                 (*ssk.as_ptr()).sk_prot_creator = tcp_prot(number);
                 bindings::mptcp_shim_module_put();
             }
@@ -696,6 +742,8 @@ unsafe fn fill(tables: *mut Family, number: u32) {
         (*ops).sendmsg_locked = None;
         (*ops).read_skb = None;
         (*ops).splice_read = Some(connected::splice_read);
+        (*ops).connect = Some(renew::connect);
+        (*ops).listen = Some(renew::listen);
 
         for (place, protocol) in PROTOCOLS.iter().enumerate() {
             let switch = switch(number, place);

@@ -256,6 +256,19 @@ impl Sock {
         write!((*self.as_ptr()).sk_shutdown, mask);
     }
 
+    /// Takes all directions back, and the end of the peer's stream.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn forget_shutdown(self) {
+        write!((*self.as_ptr()).sk_shutdown, 0);
+        // SAFETY: A live socket by the type invariant, owned by the caller.
+        unsafe {
+            bindings::mptcp_shim_sock_reset_flag(self.as_ptr(), bindings::sock_flags_SOCK_DONE)
+        };
+    }
+
     /// The pending error, positive errno.
     #[inline]
     pub(crate) fn error(self) -> i32 {

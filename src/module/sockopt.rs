@@ -65,14 +65,15 @@ fn scope(level: u32, name: u32) -> Scope {
     }
 }
 
-/// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options.
+/// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options, and a
+/// subflow has no place for another upper layer protocol, as a socket may have that was connected before.
 pub(crate) fn may_be_multipath(sk: Sock) -> bool {
     // SAFETY: Plain reads of a live socket; an option set at this very moment comes too late.
     let (is_signed, is_special) = unsafe {
         let tp = sk.tcp();
         (
             bindings::mptcp_shim_tcp_has_signature(sk.as_ptr()),
-            (*tp).fastopen_connect() != 0 || (*tp).repair() != 0,
+            (*tp).fastopen_connect() != 0 || (*tp).repair() != 0 || !sk.ulp_ops().is_null(),
         )
     };
     if is_signed {

@@ -68,7 +68,9 @@ pub(crate) fn send(
         if copied == len {
             break Ok(());
         }
-        if msk.error() != 0 || msk.shutdown_mask() & bindings::SEND_SHUTDOWN as u8 != 0 {
+        let is_shut = msk.shutdown_mask() & bindings::SEND_SHUTDOWN as u8 != 0;
+        // Disconnected: neither an error nor a shutdown need be left.
+        if msk.error() != 0 || is_shut || msk.state() == bindings::TCP_CLOSE {
             break Err(EPIPE);
         }
         match take_some(owned, message, len - copied, flags) {

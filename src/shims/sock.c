@@ -149,6 +149,31 @@ void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states)
 	remove_wait_queue(sk_sleep(sk), &wait);
 }
 
+/* Connection sockets rank above their subflows, so lockdep must tell the two apart. */
+void mptcp_shim_sk_rank_above(struct sock *sk)
+{
+	static struct lock_class_key keys[2];
+
+	sock_lock_init_class_and_name(sk, "slock-mptcp_rs", &keys[0], "sk_lock-mptcp_rs",
+				      &keys[1]);
+}
+
+/* The IPv6 part lies at the end of the object: the clone's pointers must lead into itself. */
+static void reset_v6(struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct ipv6_pinfo *np = &((struct tcp6_sock *)sk)->inet6;
+
+	inet_sk(sk)->pinet6 = np;
+	RCU_INIT_POINTER(inet_sk(sk)->ipv6_fl_list, NULL);
+	np->ipv6_mc_list = NULL;
+	np->ipv6_ac_list = NULL;
+	np->pktoptions = NULL;
+	np->opt = NULL;
+	np->rxpmtu = NULL;
+#endif
+}
+
 /*
  * Gives a clone of an established TCP socket its own life: what is linked, counted or timed on the
  * original starts empty here. The list follows tcp_create_openreq_child() and
@@ -156,14 +181,10 @@ void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states)
  */
 void mptcp_shim_sk_clone_reset(struct sock *sk)
 {
-	static struct lock_class_key keys[2];
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct inet_sock *inet = inet_sk(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
 
-	/* Connection sockets rank above their subflows, so lockdep must tell the two apart. */
-	sock_lock_init_class_and_name(sk, "slock-mptcp_rs", &keys[0], "sk_lock-mptcp_rs",
-				      &keys[1]);
 	icsk->icsk_bind_hash = NULL;
 	icsk->icsk_bind2_hash = NULL;
 	inet->mc_list = NULL;
@@ -203,21 +224,8 @@ void mptcp_shim_sk_clone_reset(struct sock *sk)
 	RCU_INIT_POINTER(tp->ao_info, NULL);
 #endif
 	xa_init_flags(&sk->sk_user_frags, XA_FLAGS_ALLOC1);
-}
-
-/* The IPv6 part lies at the end of the object: the clone's pointers must lead into itself. */
-void mptcp_shim_sk_clone_reset_v6(struct sock *sk)
-{
-#if IS_ENABLED(CONFIG_IPV6)
-	struct ipv6_pinfo *np = &((struct tcp6_sock *)sk)->inet6;
-
-	inet_sk(sk)->pinet6 = np;
-	np->ipv6_mc_list = NULL;
-	np->ipv6_ac_list = NULL;
-	np->pktoptions = NULL;
-	np->opt = NULL;
-	np->rxpmtu = NULL;
-#endif
+	if (sk->sk_family == AF_INET6)
+		reset_v6(sk);
 }
 
 void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk)
@@ -235,10 +243,10 @@ bool mptcp_shim_signal_pending(void)
 	return signal_pending(current);
 }
 
-/* SOL_SOCKET options of this socket reach proto->setsockopt, to be replayed on the subflows. */
-void mptcp_shim_set_custom_sockopt(struct socket *sock)
+/* Whether SOL_SOCKET options of this socket reach proto->setsockopt, to be replayed on the subflows. */
+void mptcp_shim_set_custom_sockopt(struct socket *sock, bool custom)
 {
-	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+	assign_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags, custom);
 }
 
 int mptcp_shim_copy_from_sockptr(void *to, sockptr_t from, unsigned int len)

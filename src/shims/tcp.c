@@ -352,6 +352,54 @@ void mptcp_shim_put_ca(const struct tcp_congestion_ops *ca)
 	module_put(ca->owner);
 }
 
+/*
+ * Keeps the port that the program had bound @first to. What is left of its connection may still use it,
+ * which TCP would not mind either.
+ */
+static void keep_port(struct sock *sk, const struct sock *first, u16 port)
+{
+	const unsigned char reuse = sk->sk_reuse;
+
+	if (!(first->sk_userlocks & SOCK_BINDPORT_LOCK))
+		return;
+	if (sk->sk_prot->get_port(sk, port)) {
+		sk->sk_reuse = SK_FORCE_REUSE;
+		sk->sk_prot->get_port(sk, port);
+		sk->sk_reuse = reuse;
+	}
+	if (inet_csk(sk)->icsk_bind_hash)
+		sk->sk_userlocks |= SOCK_BINDPORT_LOCK;
+}
+
+/*
+ * Makes @sk, a clone of @msk that mptcp_shim_sk_clone_reset() has seen, what tcp_disconnect() makes of a
+ * TCP socket. TCP's own code does so, on timers and lists of the socket's own; what TCP's init would
+ * forget of the program's options is kept. The caller holds both.
+ */
+void mptcp_shim_sk_make_tcp(struct sock *sk, const struct sock *msk, const struct sock *first)
+{
+	const struct tcp_congestion_ops *ca = inet_csk(msk)->icsk_ca_ops;
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	const u16 port = inet_sk(sk)->inet_num;
+
+	sk->sk_prot->init(sk);
+	/* The clone was counted. */
+	sk_sockets_allocated_dec(sk);
+	WRITE_ONCE(sk->sk_sndbuf, msk->sk_sndbuf);
+	WRITE_ONCE(sk->sk_rcvbuf, msk->sk_rcvbuf);
+	icsk->icsk_rto_max = inet_csk(msk)->icsk_rto_max;
+	if (mptcp_shim_try_get_ca(ca)) {
+		mptcp_shim_put_ca(icsk->icsk_ca_ops);
+		icsk->icsk_ca_ops = ca;
+	}
+	inet_sk(sk)->inet_num = 0;
+	sk->sk_prot->disconnect(sk, 0);
+	/* These numbers were those of data: connect() chooses new ones. */
+	WRITE_ONCE(tcp_sk(sk)->write_seq, 0);
+	keep_port(sk, first, port);
+	WRITE_ONCE(sk->sk_err, msk->sk_err);
+}
+
 /* The checksum TCP leaves to the device, once more after the header has grown. */
 void mptcp_shim_tcp_checksum_partial(struct sk_buff *skb, const struct sock *sk)
 {

@@ -20,6 +20,7 @@ from sockets_harness import CASES, DEADLINE, NAMESPACES, ROLES, on_alarm
 import sockets_setup  # noqa: F401, each registers its cases
 import sockets_data  # noqa: F401
 import sockets_end  # noqa: F401
+import sockets_again  # noqa: F401
 import sockets_options  # noqa: F401
 import sockets_info  # noqa: F401
 
