@@ -71,7 +71,7 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
     let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
     let is_early = || {
         // SAFETY: As above.
-        unsafe { renew::is_early(ops_of(sock), sk.family()) }
+        unsafe { renew::is_early(ops_of(sock)) }
     };
     if !is_early() {
         return Kind::Settled;
@@ -258,7 +258,7 @@ unsafe fn prepare(sock: *mut bindings::socket) -> Option<Sock> {
         if settle_inline(sock) != Kind::Early {
             return None;
         }
-        sock_of(sock).filter(|sk| renew::may_ask(ops_of(sock), sk.family()))?
+        sock_of(sock).filter(|_| renew::may_ask(ops_of(sock)))?
     };
     // Not locked: a packet cannot reach a closed socket, and threads that connect one socket at the
     // same time get what the first of them prepared.

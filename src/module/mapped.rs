@@ -57,7 +57,7 @@ pub(crate) unsafe fn syn_option(sk: *mut bindings::sock) -> Option<MptcpOption<'
     // SAFETY: An owned socket keeps its `struct socket`, if it has one.
     let is_early = unsafe {
         let sock = (*sk).sk_socket;
-        !sock.is_null() && renew::may_ask((*sock).ops, bindings::AF_INET6)
+        !sock.is_null() && renew::may_ask((*sock).ops)
     };
     // The first SYN decides.
     let is_undecided = is_early && ssk.retransmits() == 0 && !af_ops::is_hooked(ssk);

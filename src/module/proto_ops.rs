@@ -106,6 +106,14 @@ pub(crate) fn early_ops(number: u32) -> *mut bindings::proto_ops {
     unsafe { &raw mut (*family(number)).early }
 }
 
+/// Whether `ops` are those of either address family.
+#[inline]
+pub(crate) fn are_early_ops(ops: *const bindings::proto_ops) -> bool {
+    [bindings::AF_INET, bindings::AF_INET6]
+        .iter()
+        .any(|number| core::ptr::eq(ops, early_ops(*number)))
+}
+
 /// Our operations of connection sockets.
 pub(crate) fn connected_ops(number: u32) -> *const bindings::proto_ops {
     // SAFETY: Only the address is taken.
@@ -576,7 +584,9 @@ pub(crate) fn let_go(msk: Sock) {
 pub(crate) fn is_connection(sk: Sock) -> bool {
     // SAFETY: A plain read of a live socket.
     let prot = unsafe { core::ptr::read_volatile(&raw const (*sk.as_ptr()).__sk_common.skc_prot) };
-    core::ptr::eq(prot, connection_prot(sk.family()))
+    [bindings::AF_INET, bindings::AF_INET6]
+        .iter()
+        .any(|number| core::ptr::eq(prot, connection_prot(*number)))
 }
 
 /// Lets a subflow, which keeps the module by its ULP, keep it no longer by its birth: a time-wait socket

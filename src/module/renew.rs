@@ -27,6 +27,7 @@ use crate::early;
 use crate::locks::Owned;
 use crate::proto_ops::{
     self,
+    are_early_ops,
     birth_prot,
     early_ops,
     is_connection,
@@ -71,15 +72,15 @@ pub(crate) unsafe fn of(ops: *const bindings::proto_ops) -> Option<NonNull<Renew
     NonNull::new(ops.cast::<Renewed>().cast_mut()).filter(|_| is_renewed)
 }
 
-/// Whether `ops` are early operations of the address family, whatever hangs on them.
+/// Whether `ops` are early operations, whatever hangs on them.
 ///
 /// # Safety
 ///
 /// As [`of`].
 #[inline]
-pub(crate) unsafe fn is_early(ops: *const bindings::proto_ops, family: u32) -> bool {
+pub(crate) unsafe fn is_early(ops: *const bindings::proto_ops) -> bool {
     // SAFETY: By the function's contract.
-    core::ptr::eq(ops, early_ops(family)) || unsafe { of(ops) }.is_some()
+    are_early_ops(ops) || unsafe { of(ops) }.is_some()
 }
 
 /// Whether a socket with the operations `ops` may ask for MPTCP.
@@ -88,8 +89,8 @@ pub(crate) unsafe fn is_early(ops: *const bindings::proto_ops, family: u32) -> b
 ///
 /// As [`of`].
 #[inline]
-pub(crate) unsafe fn may_ask(ops: *const bindings::proto_ops, family: u32) -> bool {
-    if core::ptr::eq(ops, early_ops(family)) {
+pub(crate) unsafe fn may_ask(ops: *const bindings::proto_ops) -> bool {
+    if are_early_ops(ops) {
         return true;
     }
     // SAFETY: By the function's contract; what hangs on the operations stays as long as they.

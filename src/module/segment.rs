@@ -184,16 +184,18 @@ pub(crate) fn on_segment(
 }
 
 /// A reset of a subflow: why, and whether the whole connection ends with it. TCP does the rest, if it
-/// takes the reset for genuine, as it does one that has exactly the next sequence number.
+/// takes the reset for genuine, as it does one that has exactly the next sequence number. MP_FASTCLOSE
+/// proves itself by the key: data that TCP has not come to yet may be in front of it.
 fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packet: Skb) {
     let connection = subflow.connection();
-    if header.seq != ssk.rcv_nxt() || !packet.checksum_ok(ssk.family_of_packets()) {
+    if !packet.checksum_ok(ssk.family_of_packets()) {
         return;
     }
+    let is_next = header.seq == ssk.rcv_nxt();
     for option in mptcp_options(options).flatten() {
         match option {
-            MptcpOption::MpFail(_) => connection.count(Counter::MPFailRx),
-            MptcpOption::MpTcprst(option) => {
+            MptcpOption::MpFail(_) if is_next => connection.count(Counter::MPFailRx),
+            MptcpOption::MpTcprst(option) if is_next => {
                 connection.count(Counter::MPRstRx);
                 subflow.set_peer_reset(option);
             }
