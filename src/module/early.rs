@@ -316,7 +316,10 @@ pub(crate) unsafe extern "C" fn connect(
     let connect = || unsafe { stream_connect(sock, address, len, flags) };
     // SAFETY: In a system call.
     let Some(sk) = (unsafe { prepare(sock) }) else {
-        return connect();
+        let result = connect();
+        // SAFETY: In a system call.
+        let _ = unsafe { renew::renew(sock) };
+        return result;
     };
     // SAFETY: The socket layer has copied `len` bytes of address.
     let is_mapped = || unsafe { mapped::is_mapped(address, len) };
