@@ -39,6 +39,7 @@
 #include "mptcp_shims.h"
 
 /* Macros that bindgen cannot evaluate by itself. */
+static const __poll_t RUST_CONST_EPOLL_WRITE = EPOLLOUT | EPOLLWRNORM;
 static const gfp_t RUST_CONST_GFP_ATOMIC = GFP_ATOMIC;
 static const gfp_t RUST_CONST_GFP_KERNEL = GFP_KERNEL;
 static const u32 RUST_CONST_MPTCP_INFO_FLAG_FALLBACK = MPTCP_INFO_FLAG_FALLBACK;

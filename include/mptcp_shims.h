@@ -204,6 +204,8 @@ void mptcp_shim_sk_clear_async_nospace(struct sock *sk);
 void mptcp_shim_sk_set_nospace(struct sock *sk);
 bool mptcp_shim_sk_nospace(const struct sock *sk);
 long mptcp_shim_sock_sndtimeo(const struct sock *sk, bool noblock);
+long mptcp_shim_sock_rcvtimeo(const struct sock *sk, bool noblock);
+bool mptcp_shim_defers_connect(const struct sock *sk);
 void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states);
 void mptcp_shim_sk_rank_above(struct sock *sk);
 void mptcp_shim_sk_clone_reset(struct sock *sk);
@@ -315,6 +317,8 @@ void mptcp_shim_set_pending(const void *pending);
 const void *mptcp_shim_pending(void);
 void mptcp_shim_fix_ip_header(struct sk_buff *skb, int family);
 u32 mptcp_shim_request_isn(const struct request_sock *req);
+u32 mptcp_shim_request_peer_isn(const struct request_sock *req);
+void mptcp_shim_request_drop_timestamps(struct sock *sk);
 u8 mptcp_shim_request_repetitions(const struct request_sock *req);
 
 /* skb.c */

@@ -10,6 +10,7 @@
 //! C counterpart: `subflow_specific` in net/mptcp/subflow.c.
 
 use crate::bindings;
+use crate::fast_open;
 use crate::handshake;
 use crate::join;
 use crate::join_listener;
@@ -21,7 +22,10 @@ use crate::segment::{
     self,
     Holds, //
 };
-use crate::skb::Skb;
+use crate::skb::{
+    Skb,
+    SYN, //
+};
 use crate::sock::Sock;
 use crate::subflow;
 use core::cell::UnsafeCell;
@@ -285,7 +289,7 @@ unsafe extern "C" fn conn_request(sk: *mut bindings::sock, skb: *mut bindings::s
     handshake::while_answering(listener, packet, answer)
 }
 
-/// The third ACK has arrived: the child is born.
+/// The third ACK has arrived, or a SYN from which TCP takes data: the child is born.
 ///
 /// # Safety
 ///
@@ -306,12 +310,17 @@ unsafe extern "C" fn syn_recv_sock(
         Some(function) => function,
         None => return null_mut(),
     };
+    // SAFETY: The original function with the arguments that it was meant to get.
+    let make = || unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
+    if unhash.is_null() && packet.had_flags(SYN) {
+        // SAFETY: `request` is the request of the SYN; TCP returns its child live and locked.
+        return unsafe { fast_open::on_syn(listener, packet, request, make) };
+    }
     // SAFETY: `request` is the request that the packet is for.
     if unsafe { handshake::is_premature(packet, request) } {
         return null_mut();
     }
-    // SAFETY: The original function with the arguments that it was meant to get.
-    let raw = unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
+    let raw = make();
     // SAFETY: The child, when there is one, is live and locked by its creator.
     if let Some(child) = unsafe { Sock::from_raw(raw) } {
         // SAFETY: `own_request` is TCP's local variable.

@@ -15,6 +15,7 @@ use crate::counters::{
     Counter, //
 };
 use crate::diag;
+use crate::fast_open;
 use crate::handshake::Agreement;
 use crate::in_use;
 use crate::join;
@@ -33,6 +34,7 @@ use crate::subflow::{
     Subflow,
     Tables, //
 };
+use crate::syn_data;
 use core::ptr::addr_of_mut;
 use kernel::prelude::*;
 use mptcp_proto::options::brevity::Form;
@@ -82,10 +84,12 @@ pub(crate) fn attach_first(ssk: Sock, agreement: &Agreement, header: &Header) ->
     };
     let attached = attach(ssk, connection, tables, SubflowId::INITIAL, handshake);
     let Ok(subflow) = attached else {
+        syn_data::hand_back(connection, ssk);
         connection.abandon();
         return Err(ENOMEM);
     };
     begin(ssk, subflow, agreement.local_isn, agreement.peer_isn);
+    syn_data::declare(connection, ssk, subflow);
     if let Some((len, checksum)) = agreement.first_data {
         let _data = DataLock::take(connection);
         segment::declare_first(ssk, subflow, len, checksum);
@@ -352,6 +356,7 @@ impl Registration {
         // SAFETY: Module init is the only writer and runs once.
         unsafe {
             (*ulp()).owner = bindings::mptcp_shim_this_module();
+            fast_open::init();
             kernel::error::to_result(bindings::tcp_register_ulp(ulp()))?;
         }
         Ok(Self)

@@ -41,6 +41,7 @@ use crate::send_queue::SendQueue;
 use crate::skb::Header;
 use crate::sock::Sock;
 use crate::subflows::Subflows;
+use crate::syn_data;
 use crate::token_table;
 use crate::worker;
 use core::cell::UnsafeCell;
@@ -168,7 +169,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EEXIST` when another connection of the namespace has the token.
+    /// `ENOMEM`; `EEXIST` when another connection of the namespace has the token; `EIO` as for
+    /// [`syn_data::hand_on`].
     ///
     /// # Locking
     ///
@@ -265,9 +267,12 @@ impl Connection {
         connection.write_tcp_view(local_idsn.advance(1), rcv_nxt);
         connection.count(Counter::MPCurrEstab);
         in_use::add(msk.net(), msk.family(), 1);
-        if token_table::insert(connection).is_err() {
+        let known =
+            syn_data::hand_on(connection, ssk).and_then(|()| token_table::insert(connection));
+        if let Err(error) = known {
+            syn_data::hand_back(connection, ssk);
             connection.abandon();
-            return Err(EEXIST);
+            return Err(error);
         }
         Ok(connection)
     }

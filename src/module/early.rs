@@ -18,6 +18,7 @@ use crate::choice::{
     Knob, //
 };
 use crate::connection::Connection;
+use crate::fast_open;
 use crate::in_use;
 use crate::mapped;
 use crate::net;
@@ -262,9 +263,14 @@ unsafe fn prepare(sock: *mut bindings::socket) -> Option<Sock> {
     };
     // Not locked: a packet cannot reach a closed socket, and threads that connect one socket at the
     // same time get what the first of them prepared.
-    let is_closed = sk.state() == bindings::TCP_CLOSE && !is_connection(sk);
-    if is_closed && sockopt::may_be_multipath(sk) {
-        af_ops::hook(sk);
+    let state = sk.state();
+    if state == bindings::TCP_CLOSE {
+        if !is_connection(sk) && sockopt::may_be_multipath(sk) {
+            af_ops::hook(sk);
+        }
+    } else if state == bindings::TCP_SYN_RECV {
+        // `connect()` may end what it waits for, and begin anew.
+        fast_open::give_up(sk);
     }
     Some(sk)
 }
@@ -391,11 +397,12 @@ pub(crate) unsafe extern "C" fn accept(
     if result == 0 {
         // SAFETY: `new` has just received its socket and early operations.
         unsafe {
-            if let Some(sk) = sock_of(new) {
+            let waits = || sock_of(new).is_some_and(fast_open::waits);
+            if let Some(sk) = sock_of(new).filter(|_| !waits()) {
                 // They are the listener's; a connection has taken its own copy.
                 choice::forget(sk);
             }
-            if settle(new) == Kind::Early {
+            if settle(new) == Kind::Early && !waits() {
                 if let Some(sk) = sock_of(new) {
                     become_plain(new, sk);
                 }
@@ -415,7 +422,13 @@ pub(crate) unsafe extern "C" fn poll(
     sock: *mut bindings::socket,
     wait: *mut bindings::poll_table_struct,
 ) -> bindings::__poll_t {
-    forward!(sock, poll, file, sock, wait)
+    let events = forward!(sock, poll, file, sock, wait);
+    // SAFETY: In a system call.
+    if unsafe { sock_of(sock) }.is_some_and(fast_open::waits) {
+        // TCP would send what is written before the client's keys are known.
+        return events & !bindings::EPOLL_WRITE;
+    }
+    events
 }
 
 /// `getsockname()`, `getpeername()`.
@@ -519,7 +532,11 @@ unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending
         sk.lock(false);
         let mut result = 0;
         if sk.in_states(bindings::TCPF_SYN_SENT | bindings::TCPF_SYN_RECV) {
-            let mut timeout = bindings::mptcp_shim_sock_sndtimeo(sk.as_ptr(), nonblocking);
+            let mut timeout = if sending {
+                bindings::mptcp_shim_sock_sndtimeo(sk.as_ptr(), nonblocking)
+            } else {
+                bindings::mptcp_shim_sock_rcvtimeo(sk.as_ptr(), nonblocking)
+            };
             result = bindings::sk_stream_wait_connect(sk.as_ptr(), &mut timeout);
         }
         sk.release();
@@ -538,13 +555,111 @@ pub(crate) unsafe extern "C" fn sendmsg(
     len: usize,
 ) -> c_int {
     // SAFETY: In a system call.
-    let flags = unsafe { (*message).msg_flags };
+    let (flags, sk) = unsafe { ((*message).msg_flags, sock_of(sock)) };
+    if flags & bindings::MSG_FASTOPEN != 0 || sk.is_some_and(Sock::defers_connect) {
+        // SAFETY: In a system call.
+        return unsafe { send_with_syn(sock, message, len) };
+    }
     // SAFETY: In a system call.
     let result = unsafe { wait_connected(sock, flags & bindings::MSG_DONTWAIT != 0, true) };
     if result != 0 {
         return result;
     }
     forward!(sock, sendmsg, sock, message, len)
+}
+
+/// `send()` that connects the socket, too (TCP Fast Open): the SYN takes along what fits, if the server has
+/// given a cookie before, and asks for one otherwise.
+///
+/// TCP does both in one call, and writes what the SYN has not taken to the socket that is a subflow by
+/// then. So TCP is called in a way that never waits, and what follows is done here.
+///
+/// # Safety
+///
+/// As for [`sendmsg`], which it is a part of.
+#[cold]
+unsafe fn send_with_syn(
+    sock: *mut bindings::socket,
+    message: *mut bindings::msghdr,
+    len: usize,
+) -> c_int {
+    // SAFETY: In a system call.
+    let Some(sk) = (unsafe { undecided(sock) }) else {
+        return forward!(sock, sendmsg, sock, message, len);
+    };
+    // SAFETY: `message` is the caller's.
+    let (flags, address, address_len) = unsafe {
+        (
+            (*message).msg_flags,
+            (*message).msg_name.cast(),
+            (*message).msg_namelen,
+        )
+    };
+    let begins = sk.state() == bindings::TCP_CLOSE || sk.defers_connect();
+    // Each call with MSG_ZEROCOPY has one notice of its end, and this would be two calls.
+    let is_one_call = flags & bindings::MSG_ZEROCOPY != 0;
+    // SAFETY: In a system call.
+    let may_ask = !is_one_call
+        && unsafe { renew::may_ask(ops_of(sock)) }
+        && sockopt::may_be_multipath(sk);
+    if begins && !may_ask {
+        sk.lock(false);
+        af_ops::unhook(sk);
+        sk.release();
+        return forward!(sock, sendmsg, sock, message, len);
+    }
+    if begins {
+        af_ops::hook(sk);
+    }
+    // SAFETY: The caller's address, if there is one. CAST: The socket layer limits its length.
+    let is_mapped = || unsafe { mapped::is_mapped(address, address_len as c_int) };
+    let is_watched =
+        begins && sk.family() == bindings::AF_INET6 && !address.is_null() && is_mapped();
+    let net = sk.net();
+    if is_watched {
+        net::on_outgoing_begin(net);
+    }
+    // SAFETY: `message` is the caller's, and gets its flags back; TCP's operation on a TCP socket.
+    let sent = unsafe {
+        (*message).msg_flags = flags | bindings::MSG_DONTWAIT;
+        let send = (*stream_ops(sk.family())).sendmsg;
+        let sent = send.map_or(0, |send| send(sock, message, len));
+        (*message).msg_flags = flags;
+        sent
+    };
+    if is_watched {
+        net::on_outgoing_end(net);
+    }
+    let is_under_way = sent >= 0 || sent == EINPROGRESS.to_errno() || sent == EALREADY.to_errno();
+    if flags & bindings::MSG_DONTWAIT != 0 || !is_under_way {
+        return sent;
+    }
+    // SAFETY: In a system call; waits as `connect()` does. CAST: As above.
+    let result = unsafe { stream_connect(sock, address, address_len as c_int, 0) };
+    let taken = sent.max(0);
+    if result != 0 {
+        let errors = [EALREADY, EINTR, ERESTARTSYS];
+        return if taken > 0 && errors.iter().any(|error| error.to_errno() == result) {
+            taken
+        } else if result == EALREADY.to_errno() {
+            EINPROGRESS.to_errno()
+        } else {
+            result
+        };
+    }
+    // CAST: Not negative, and no more than `len`.
+    let left = len - taken as usize;
+    if left == 0 && taken > 0 {
+        return taken;
+    }
+    // SAFETY: As above.
+    unsafe { (*message).msg_flags &= !bindings::MSG_FASTOPEN };
+    let rest = forward!(sock, sendmsg, sock, message, left);
+    if taken > 0 {
+        taken + rest.max(0)
+    } else {
+        rest
+    }
 }
 
 /// `recv()` and its relatives.
@@ -561,11 +676,56 @@ pub(crate) unsafe extern "C" fn recvmsg(
     // CAST: Flags are bits.
     let nonblocking = flags as u32 & bindings::MSG_DONTWAIT != 0;
     // SAFETY: In a system call.
+    if unsafe { sock_of(sock) }.is_some_and(fast_open::waits) {
+        // SAFETY: In a system call.
+        return unsafe { receive_from_syn(sock, message, len, flags) };
+    }
+    // SAFETY: In a system call.
     let result = unsafe { wait_connected(sock, nonblocking, false) };
     if result != 0 {
         return result;
     }
     forward!(sock, recvmsg, sock, message, len, flags)
+}
+
+/// `recv()` on a socket that waits for the keys of its client: what the SYN has brought can be read at once,
+/// and a call that wants more waits until the socket is what it will be.
+///
+/// # Safety
+///
+/// As for [`recvmsg`], which it is a part of.
+#[cold]
+unsafe fn receive_from_syn(
+    sock: *mut bindings::socket,
+    message: *mut bindings::msghdr,
+    len: usize,
+    flags: c_int,
+) -> c_int {
+    // CAST: Flags are bits.
+    let is_set = |flag: u32| flags as u32 & flag != 0;
+    // CAST: As above.
+    let quietly = flags | bindings::MSG_DONTWAIT as c_int;
+    let got = forward!(sock, recvmsg, sock, message, len, quietly);
+    let wants_more = is_set(bindings::MSG_WAITALL) && !is_set(bindings::MSG_PEEK);
+    // CAST: Compared with a length only if it is positive.
+    let is_enough = got >= 0 && !(wants_more && got > 0 && (got as usize) < len);
+    if is_set(bindings::MSG_DONTWAIT) || is_enough || got < 0 && got != EAGAIN.to_errno() {
+        return got;
+    }
+    let got = got.max(0);
+    // SAFETY: In a system call.
+    let result = unsafe { wait_connected(sock, false, false) };
+    // Whatever has become of the socket, its own operation tells. CAST: Not negative.
+    let rest = if result == 0 || result == EPIPE.to_errno() {
+        forward!(sock, recvmsg, sock, message, len - got as usize, flags)
+    } else {
+        result
+    };
+    if got > 0 {
+        got + rest.max(0)
+    } else {
+        rest
+    }
 }
 
 /// `splice()` from the socket.
@@ -580,8 +740,17 @@ pub(crate) unsafe extern "C" fn splice_read(
     len: usize,
     flags: u32,
 ) -> isize {
+    let nonblocking = flags & bindings::SPLICE_F_NONBLOCK != 0;
     // SAFETY: In a system call.
-    let result = unsafe { wait_connected(sock, flags & bindings::SPLICE_F_NONBLOCK != 0, false) };
+    if !nonblocking && unsafe { sock_of(sock) }.is_some_and(fast_open::waits) {
+        let quietly = flags | bindings::SPLICE_F_NONBLOCK;
+        let got = forward!(sock, splice_read, sock, position, pipe, len, quietly);
+        if got != EAGAIN.to_errno() as isize {
+            return got;
+        }
+    }
+    // SAFETY: In a system call.
+    let result = unsafe { wait_connected(sock, nonblocking, false) };
     if result != 0 {
         return result as isize;
     }

@@ -215,8 +215,10 @@ pub(crate) fn on_established(ssk: Sock, mut packet: Skb) {
         return;
     };
     let config = net::config(ssk.net());
-    if ssk.timeouts() >= config.syn_attempts() {
-        // An answer to an earlier SYN: the last one has told the server that this is plain TCP.
+    // An answer to an earlier SYN: the last one has told the server that this is plain TCP. Or TCP takes
+    // data from a SYN-ACK, and nothing says what numbers that has.
+    let is_late = ssk.timeouts() >= config.syn_attempts();
+    if is_late || header.payload > 0 && ssk.asked_for_fast_open() {
         af_ops::unhook(ssk);
         return;
     }
@@ -319,9 +321,16 @@ pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::reque
     if unsafe { request::terms(request) }.is_none() {
         return false;
     }
-    let Some((_, options)) = packet.incoming() else {
+    let Some((header, options)) = packet.incoming() else {
         return false;
     };
+    // SAFETY: By this function's contract; a TCP request, as only those are marked.
+    let first = unsafe { bindings::mptcp_shim_request_peer_isn(request) }.wrapping_add(1);
+    if header.payload > 0 && header.seq == first {
+        // MP_CAPABLE is on the first data, or never comes: the kernel's own client repeats so what it has
+        // sent with its SYN.
+        return false;
+    }
     let signals = mptcp_options(options).any(|option| matches!(option, Ok(MptcpOption::Dss(_))));
     signals && mp_capable(options).is_none()
 }

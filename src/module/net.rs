@@ -112,6 +112,8 @@ pub(crate) struct Net {
     work: bindings::delayed_work,
     /// Whether subflows can join, for which SYN-ACKs are looked at.
     joins: AtomicBool,
+    /// Whether a SYN has had data that was not taken because the hook for incoming segments was not there.
+    fast_open: AtomicBool,
     /// Subflows join through them.
     listeners: Listeners,
     /// Empties the listeners' queues.
@@ -253,11 +255,30 @@ pub(crate) fn on_outgoing_begin(net: *mut bindings::net) {
     }
 }
 
+/// A SYN with data has come that could not be taken, because the hook for incoming segments is not there:
+/// from now on it is, as long as there are listeners.
+pub(crate) fn on_fast_open(net: *mut bindings::net) {
+    let net = state(net);
+    // SAFETY: The caller's socket keeps the namespace.
+    let (fast_open, incoming) = unsafe { (&(*net).fast_open, &(*net).incoming) };
+    if !fast_open.swap(true, Ordering::SeqCst) {
+        incoming.users.fetch_add(1, Ordering::SeqCst);
+        schedule(net, 0);
+    }
+}
+
 /// See [`on_outgoing_begin`]: it ends.
 pub(crate) fn on_outgoing_end(net: *mut bindings::net) {
     let net = state(net);
     // SAFETY: The caller's socket keeps the namespace.
-    if unsafe { (*net).outgoing.users.fetch_sub(1, Ordering::AcqRel) } == 1 {
+    let (before, fast_open) = unsafe {
+        (
+            (*net).outgoing.users.fetch_sub(1, Ordering::AcqRel),
+            (*net).fast_open.load(Ordering::Relaxed),
+        )
+    };
+    // The other user may be `joins`.
+    if before == 1 || fast_open && before == 2 {
         schedule(net, LINGER_MS);
     }
 }
@@ -278,6 +299,12 @@ unsafe extern "C" fn serve(work: *mut bindings::work_struct) {
         {
             // Before there are connections, because the first join may follow at once.
             (*net).listeners.make((*net).net);
+        }
+        // Those but for one that `joins` stands for are listeners.
+        let joins = u32::from((*net).joins.load(Ordering::Relaxed));
+        let has_listener = (*net).outgoing.users.load(Ordering::Acquire) > joins;
+        if !has_listener && (*net).fast_open.swap(false, Ordering::SeqCst) {
+            (*net).incoming.users.fetch_sub(1, Ordering::AcqRel);
         }
         (*net).incoming.serve(&INCOMING, (*net).net);
         if (*net).incoming.registered.load(Ordering::Relaxed) {
@@ -428,6 +455,7 @@ unsafe extern "C" fn exit(net: *mut bindings::net) {
     // SAFETY: `init` made all of this, and nobody else knows the namespace any more.
     unsafe {
         bindings::cancel_delayed_work_sync(addr_of_mut!((*state).work));
+        (*state).incoming.users.store(0, Ordering::Relaxed);
         (*state).incoming.serve(&INCOMING, net);
         (*state).outgoing.users.store(0, Ordering::Relaxed);
         (*state).outgoing.serve(&OUTGOING, net);

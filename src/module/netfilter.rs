@@ -6,6 +6,7 @@
 //! namespace only while it has something for them to do, see [`crate::net`].
 
 use crate::bindings;
+use crate::fast_open;
 use crate::handshake;
 use crate::join::{
     self,
@@ -179,6 +180,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
     } else {
         (attached, false)
     };
+    let mut fate = Fate::Pass;
     // SAFETY: A socket attached by early demultiplexing, or with a reference of ours.
     if unsafe { is_full_tcp_socket(raw) } {
         // SAFETY: Checked above.
@@ -193,13 +195,15 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                         whole.take_option_off(options);
                     }
                 }
+            } else {
+                fate = fast_open::on_segment(ssk, packet);
             }
             if referenced {
                 ssk.put();
             }
         }
     }
-    Fate::Pass
+    fate
 }
 
 /// Whether `sk` is a TCP socket and neither a request nor a time-wait one.
@@ -239,6 +243,8 @@ unsafe extern "C" fn local_out(
         if let Some(packet) = Skb::from_raw(skb) {
             if sk_state == bindings::TCP_NEW_SYN_RECV {
                 on_syn_ack(packet, sk, state);
+            } else if sk_state == bindings::TCP_SYN_RECV {
+                on_fast_open(packet, sk, state);
             } else if sk_state == bindings::TCP_SYN_SENT {
                 on_syn(packet, sk, state);
             } else if let Some(option) = request::pending_reset() {
@@ -286,6 +292,10 @@ unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const binding
             let Some(option) = capable(packet, net, terms) else {
                 return;
             };
+            if packet.make_room_in_syn_ack(family(state)) {
+                // SAFETY: As above: nobody has seen the SYN-ACK yet.
+                unsafe { bindings::mptcp_shim_request_drop_timestamps(sk) };
+            }
             option
         }
         Some(Answer::Join(join)) => {
@@ -297,6 +307,34 @@ unsafe fn on_syn_ack(packet: Skb, sk: *mut bindings::sock, state: *const binding
         None => return,
     };
     add_option(packet, option, family(state));
+}
+
+/// The SYN-ACK of a socket leaves that TCP has made for the data of a SYN.
+///
+/// # Safety
+///
+/// As for [`on_syn`].
+#[cold]
+unsafe fn on_fast_open(
+    packet: Skb,
+    sk: *mut bindings::sock,
+    state: *const bindings::nf_hook_state,
+) {
+    let mut segment = packet;
+    let is_answer = |header: &Header| header.flags & (SYN | ACK | RST) == SYN | ACK;
+    // SAFETY: By the function's contract.
+    let (terms, net) = unsafe { (fast_open::syn_ack_terms(sk), (*state).net) };
+    let Some(terms) = terms else {
+        return;
+    };
+    if segment
+        .incoming()
+        .is_some_and(|(header, _)| is_answer(&header))
+    {
+        if let Some(option) = capable(packet, net, terms) {
+            add_option(packet, option, family(state));
+        }
+    }
 }
 
 /// MP_CAPABLE for a SYN-ACK that leaves.

@@ -189,6 +189,16 @@ pub(crate) unsafe fn on_syn_ack(request: *mut bindings::request_sock) -> Option<
     Some(Answer::Capable(terms))
 }
 
+/// Marks `request`, whose SYN-ACK is about to be sent, as one that agrees to `terms`.
+///
+/// # Safety
+///
+/// As for [`on_syn_ack`].
+pub(crate) unsafe fn mark_capable(request: *mut bindings::request_sock, terms: Terms) {
+    // SAFETY: By the function's contract.
+    unsafe { mark(request, usize::from(terms.checksum)) };
+}
+
 /// Marks `request` as one of a kind.
 ///
 /// # Safety

@@ -98,13 +98,7 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
                 }
                 break;
             }
-            // Bytes without a mapping have their turn.
-            let overdue = if subflow.is_proven() {
-                Event::MappingOverdue
-            } else {
-                Event::DataWithoutMapping
-            };
-            match subflow.react(overdue) {
+            match subflow.react(overdue(subflow, ssn)) {
                 reaction if reaction.is_fallback() => continue,
                 // The others can carry what this one has lost. Options have passed, and may again.
                 Reaction::ResetSubflow(reason) if connection.subflows().count() > 1 => {
@@ -156,6 +150,18 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
     let events = events & !(event::READABLE | event::OUT_OF_ORDER);
     if events != 0 {
         data.publish(events);
+    }
+}
+
+/// What it means that bytes without a mapping have their turn, from `ssn` on.
+#[cold]
+fn overdue(subflow: &Subflow, ssn: SubflowSeq) -> Event {
+    if !subflow.is_proven() {
+        Event::DataWithoutMapping
+    } else if ssn == SubflowSeq::new(1) && !subflow.connection().is_client() {
+        Event::FirstDataWithoutMapping
+    } else {
+        Event::MappingOverdue
     }
 }
 

@@ -154,7 +154,9 @@ pub(crate) fn on_segment(
     }
     if !seen && !subflow.is_proven() && !subflow.is_joined() {
         let acks_data = subflow.local_ssn(header.ack_seq).after(SubflowSeq::new(1));
-        if acks_data && subflow.falls_back(Event::AckWithoutDss) {
+        // A host that has our key would have said so with its FIN.
+        let ends = header.flags & FIN != 0;
+        if (acks_data || ends) && subflow.falls_back(Event::AckWithoutDss) {
             drop(data);
             on_plain_ack(ssk, subflow, header);
             return;

@@ -135,6 +135,15 @@ impl SendQueue {
         self.reserve_more(count)
     }
 
+    /// [`Self::reserve`] for an empty queue, in any context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn reserve_atomic(&mut self, count: usize) -> Result {
+        Ok(self.chunks.reserve(count, GFP_ATOMIC)?)
+    }
+
     /// See [`Self::reserve`].
     #[cold]
     fn reserve_more(&mut self, count: usize) -> Result {

@@ -10,6 +10,7 @@ use crate::sock::Sock;
 use core::ptr::NonNull;
 use mptcp_proto::ids::Address;
 use mptcp_proto::options::room::{
+    drop_timestamps,
     make_room,
     tail_len, //
 };
@@ -56,6 +57,21 @@ pub(crate) struct Header {
     pub(crate) window: u16,
     /// Bytes of payload.
     pub(crate) payload: u32,
+}
+
+impl Header {
+    /// The header of a segment of which only the window is known.
+    pub(crate) fn with_window(window: u16) -> Self {
+        Self {
+            source: 0,
+            destination: 0,
+            seq: 0,
+            ack_seq: 0,
+            flags: ACK,
+            window,
+            payload: 0,
+        }
+    }
 }
 
 impl Skb {
@@ -402,6 +418,37 @@ impl Skb {
         if fits {
             self.set_options(0, block.get(..old - LEN - TCP_HEADER).unwrap_or_default());
             self.renew_checksum(ssk);
+        }
+        fits
+    }
+
+    /// Takes the timestamps off a SYN-ACK that has its IP header already, if MP_CAPABLE would have no room
+    /// beside them and a cookie of TCP Fast Open; `true` when that was done.
+    ///
+    /// RFC 8684, Appendix B.1.
+    pub(crate) fn make_room_in_syn_ack(self, family: u32) -> bool {
+        // The option with one key.
+        const NEED: usize = 12;
+        let mut whole = self;
+        let Some((_, options)) = whole.incoming() else {
+            return false;
+        };
+        let used = options.len();
+        if used + NEED <= OPTIONS_MAX {
+            return false;
+        }
+        let mut block = [0; OPTIONS_MAX];
+        for (to, from) in block.iter_mut().zip(options) {
+            *to = *from;
+        }
+        let below = self.network_header_len();
+        let Some(left) = drop_timestamps(&mut block, used) else {
+            return false;
+        };
+        let fits = self.resize_header(below, TCP_HEADER + used, TCP_HEADER + left);
+        if fits {
+            self.set_options(below, block.get(..left).unwrap_or_default());
+            self.fix_ip_header(family);
         }
         fits
     }

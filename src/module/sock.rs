@@ -285,6 +285,17 @@ impl Sock {
         read!((*self.as_ptr()).__sk_common.skc_bound_dev_if)
     }
 
+    /// Whether the program knows that its socket is connected.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn is_connected(self) -> bool {
+        // SAFETY: An owned socket keeps its `struct socket`, if it has one.
+        unsafe { (*self.as_ptr()).sk_socket.as_ref() }
+            .is_some_and(|sock| sock.state == bindings::socket_state_SS_CONNECTED)
+    }
+
     /// Wakes whoever waits for readability.
     #[inline]
     pub(crate) fn call_data_ready(self) {
@@ -393,6 +404,17 @@ impl Sock {
         write!((*self.icsk()).icsk_ulp_ops, ops);
     }
 
+    /// Takes the upper layer protocol away: its table first.
+    ///
+    /// # Locking
+    ///
+    /// The socket is owned.
+    pub(crate) fn clear_ulp(self) {
+        write!((*self.icsk()).icsk_ulp_ops, core::ptr::null());
+        fence(Ordering::Release);
+        write!((*self.icsk()).icsk_ulp_data, core::ptr::null_mut());
+    }
+
     /// The round-trip time that the receiver has measured, in eighths of microseconds; 0 when it has
     /// not.
     #[inline]
@@ -425,6 +447,25 @@ impl Sock {
     #[inline]
     pub(crate) fn write_seq(self) -> u32 {
         read!((*self.tcp()).write_seq)
+    }
+
+    /// Whether `connect()` has left the SYN to the first write (`TCP_FASTOPEN_CONNECT`).
+    pub(crate) fn defers_connect(self) -> bool {
+        // SAFETY: A live socket by the type invariant.
+        let is_deferred = || unsafe { bindings::mptcp_shim_defers_connect(self.as_ptr()) };
+        self.state() == bindings::TCP_SYN_SENT && is_deferred()
+    }
+
+    /// Whether the SYN asked for a cookie of TCP Fast Open, or carried one and data.
+    pub(crate) fn asked_for_fast_open(self) -> bool {
+        // SAFETY: A live TCP socket by the type invariant; written when the SYN was sent.
+        unsafe { (*self.tcp()).syn_fastopen() != 0 || (*self.tcp()).syn_data() != 0 }
+    }
+
+    /// How many bytes TCP has taken that the peer has not acknowledged.
+    #[inline]
+    pub(crate) fn unacknowledged(self) -> u32 {
+        self.write_seq().wrapping_sub(self.snd_una())
     }
 
     /// Sequence number of the next byte sent.

@@ -73,7 +73,7 @@ pub(crate) fn may_be_multipath(sk: Sock) -> bool {
         let tp = sk.tcp();
         (
             bindings::mptcp_shim_tcp_has_signature(sk.as_ptr()),
-            (*tp).fastopen_connect() != 0 || (*tp).repair() != 0 || !sk.ulp_ops().is_null(),
+            (*tp).repair() != 0 || !sk.ulp_ops().is_null(),
         )
     };
     if is_signed {

@@ -47,7 +47,7 @@ const ALWAYS: u32 = 512;
 ///
 /// # Errors
 ///
-/// TCP's: `EPIPE` after shutdown, `EAGAIN`, `ERESTARTSYS`/`EINTR`, `EFAULT`, the socket's error.
+/// TCP's: `EISCONN` with MSG_FASTOPEN; `EPIPE` after shutdown, `EAGAIN`, `ERESTARTSYS`/`EINTR`, `EFAULT`, the socket's error.
 pub(crate) fn send(
     owned: &mut Owned<'_>,
     message: *mut bindings::msghdr,
@@ -56,6 +56,9 @@ pub(crate) fn send(
     let msk = owned.connection().msk();
     // SAFETY: `message` is the caller's, for the duration of the system call.
     let flags = unsafe { (*message).msg_flags };
+    if flags & bindings::MSG_FASTOPEN != 0 && msk.is_connected() {
+        return Err(EISCONN);
+    }
     let mut timeout = None;
     let notice = if flags & bindings::MSG_ZEROCOPY != 0 {
         // SAFETY: A live, owned socket.
@@ -373,7 +376,7 @@ fn enqueue(owned: &mut Owned<'_>, bytes: u32) {
 /// # Locking
 ///
 /// `msk` is owned.
-fn charge(msk: Sock, bytes: u32) {
+pub(crate) fn charge(msk: Sock, bytes: u32) {
     // SAFETY: A live, owned socket. CAST: A fragment is far smaller than 2 GiB.
     unsafe {
         bindings::mptcp_shim_sk_wmem_charge(msk.as_ptr(), bytes as i32);

@@ -126,6 +126,10 @@ fn run_events(owned: &mut Owned<'_>, removed: &mut Removed) {
         answer(connection);
     }
     push::push(owned, 0);
+    if events & event::PUSH != 0 {
+        // What a SYN has carried is on its way without having been pushed.
+        arm_timer(owned);
+    }
     if events & (event::CLOSE | event::TIMEOUT | event::LOST) != 0
         && connection.msk().flag(bindings::sock_flags_SOCK_DEAD)
     {

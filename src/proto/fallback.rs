@@ -18,6 +18,7 @@
 //!   SYN or SYN/ACK without    fall back       ignore         joined: reset (2)
 //!   third ACK without         fall back       ignore         joined: reset (2)
 //!   data without mapping      fall back (1)   ignore         not proven: reset (3)
+//!   first data without        fall back (1)   fall back (1)  reset (3)
 //!   mapping overdue           fall back (1)   reset (3)      reset (3)
 //!   ACK of data without DSS   fall back (1)   ignore         not proven: reset (3)
 //!   checksum failed           MP_FAIL         MP_FAIL        reset with MP_FAIL
@@ -55,6 +56,9 @@ pub enum Event {
     ThirdAckWithoutOption,
     /// The next byte of the subflow has arrived and no mapping for it.
     DataWithoutMapping,
+    /// The first byte that could have a mapping has arrived without one at a server that has got both
+    /// keys: the client has sent it with its SYN before, or the options of what follows are removed.
+    FirstDataWithoutMapping,
     /// A whole receive window of data has arrived without a mapping.
     MappingOverdue,
     /// Data, not just the SYN, was acknowledged by the subflow without a Data ACK.
@@ -77,10 +81,11 @@ pub enum Event {
 
 impl Event {
     /// Every event, for tests and tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SynWithoutOption,
         Self::ThirdAckWithoutOption,
         Self::DataWithoutMapping,
+        Self::FirstDataWithoutMapping,
         Self::MappingOverdue,
         Self::AckWithoutDss,
         Self::ChecksumFailed,
@@ -175,6 +180,10 @@ pub fn decide(event: Event, situation: Situation) -> Reaction {
     match event {
         Event::SynWithoutOption | Event::ThirdAckWithoutOption => without_option(situation),
         Event::DataWithoutMapping | Event::AckWithoutDss => without_dss(situation),
+        Event::FirstDataWithoutMapping => without_dss(Situation {
+            proven: false,
+            ..situation
+        }),
         Event::MappingOverdue => {
             if situation.proven {
                 //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7

@@ -30,6 +30,7 @@
 
 mod blackhole;
 mod client;
+mod fast_open;
 mod join;
 mod server;
 
@@ -39,6 +40,10 @@ pub use client::{
     Client,
     ClientState,
     SynAckOutcome, //
+};
+pub use fast_open::{
+    judge_early_segment,
+    EarlySegment, //
 };
 pub use join::{
     JoinClient,

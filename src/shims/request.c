@@ -55,6 +55,17 @@ u32 mptcp_shim_request_isn(const struct request_sock *req)
 	return tcp_rsk(req)->snt_isn;
 }
 
+u32 mptcp_shim_request_peer_isn(const struct request_sock *req)
+{
+	return tcp_rsk(req)->rcv_isn;
+}
+
+/* The SYN-ACK of the request @sk, which is leaving, has no timestamps: the connection does without. */
+void mptcp_shim_request_drop_timestamps(struct sock *sk)
+{
+	inet_rsk(inet_reqsk(sk))->tstamp_ok = 0;
+}
+
 /* SYN-ACKs that TCP has counted as sent again; the one under way is not among them. */
 u8 mptcp_shim_request_repetitions(const struct request_sock *req)
 {

@@ -137,6 +137,17 @@ long mptcp_shim_sock_sndtimeo(const struct sock *sk, bool noblock)
 	return sock_sndtimeo(sk, noblock);
 }
 
+long mptcp_shim_sock_rcvtimeo(const struct sock *sk, bool noblock)
+{
+	return sock_rcvtimeo(sk, noblock);
+}
+
+/* Whether connect() has left the SYN to the first write, which it takes along (TCP_FASTOPEN_CONNECT). */
+bool mptcp_shim_defers_connect(const struct sock *sk)
+{
+	return inet_test_bit(DEFER_CONNECT, sk);
+}
+
 /* Waits while the socket's state is one of @states (TCPF_*), as sk_stream_wait_close() does. */
 void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states)
 {

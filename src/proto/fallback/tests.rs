@@ -38,7 +38,7 @@ fn situations() -> impl Iterator<Item = Situation> {
 
 /// The table: for every event the reactions on an initial subflow (can fall back and not proven, can
 /// fall back and proven, cannot and not proven, cannot and proven), then on a joined one.
-const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 12] = [
+const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 13] = [
     (
         Event::SynWithoutOption,
         [FallBackToTcp, Ignore, MIDDLEBOX, Ignore],
@@ -53,6 +53,16 @@ const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 12] = [
         Event::DataWithoutMapping,
         [FallBackWithInfiniteMapping, Ignore, MIDDLEBOX, Ignore],
         [MIDDLEBOX, Ignore, MIDDLEBOX, Ignore],
+    ),
+    (
+        Event::FirstDataWithoutMapping,
+        [
+            FallBackWithInfiniteMapping,
+            FallBackWithInfiniteMapping,
+            MIDDLEBOX,
+            MIDDLEBOX,
+        ],
+        [MIDDLEBOX; 4],
     ),
     (
         Event::MappingOverdue,

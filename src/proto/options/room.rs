@@ -11,7 +11,10 @@
 //! after    NOP NOP 8 10 ts ts | NOP NOP 5 10 block 1 | 16 bytes for DSS    40 bytes
 //! ```
 //!
-//! RFC 8684, Section 3; RFC 2018, Sections 3 and 4.
+//! A SYN/ACK has no SACK blocks. If it carries a cookie of TCP Fast Open, its timestamps give way, and the
+//! connection does without them.
+//!
+//! RFC 8684, Section 3 and Appendix B.1; RFC 2018, Sections 3 and 4.
 //!
 //! C counterpart: `mptcp_established_options` with `tcp_established_options`, which offers SACK
 //! what MPTCP leaves.
@@ -20,23 +23,25 @@ use super::wire::KIND;
 use super::{
     KIND_END,
     KIND_NOP,
-    MAX_BLOCK_LEN, //
+    KIND_TIMESTAMPS,
+    MAX_BLOCK_LEN,
+    TIMESTAMPS_LEN, //
 };
 
 /// TCP option kind 5: selective acknowledgment.
 const KIND_SACK: u8 = 5;
+
+/// TCP option kind 4: SACK may be used.
+const KIND_SACK_PERMITTED: u8 = 4;
+
+/// Length of timestamps without padding, in bytes.
+const TIMESTAMPS_ONLY_LEN: u8 = 10;
 
 /// Length of kind and length of a SACK option, in bytes.
 const SACK_HEADER_LEN: usize = 2;
 
 /// Length of one SACK block, in bytes.
 const SACK_BLOCK_LEN: usize = 8;
-
-/// TCP option kind 8: timestamps.
-const KIND_TIMESTAMPS: u8 = 8;
-
-/// Length of the timestamps with the two NOPs that align them, in bytes.
-const TIMESTAMPS_LEN: usize = 12;
 
 /// Length of the NOPs that usually align a SACK option, in bytes.
 const NOPS_LEN: usize = 2;
@@ -166,6 +171,55 @@ fn close_gap(block: &mut [u8], from: usize, len: usize) -> Option<()> {
     Some(())
 }
 
+/// Takes the timestamps off the first `used` bytes of `block`, the options of a SYN/ACK, and returns how many
+/// are in use then.
+///
+/// TCP aligns them with what stands in front: two NOPs, which go as well, or SACK-permitted, which gets NOPs
+/// of its own:
+///
+/// ```text
+/// before   2 4 mss | 4 2 8 10 ts ts | 1 3 3 scale      20 bytes
+/// after    2 4 mss | 1 1 4 2        | 1 3 3 scale      12 bytes
+/// ```
+///
+/// Returns `None`, with nothing changed, if there are none so.
+pub fn drop_timestamps(block: &mut [u8], used: usize) -> Option<usize> {
+    let start = find(block.get(..used)?, KIND_TIMESTAMPS)?;
+    let in_front = start.checked_sub(NOPS_LEN)?;
+    let rest = block.get(in_front..used)?;
+    // No arithmetic below overflows: everything is a position in, or a part of, 40 bytes.
+    let (from, len) = match rest {
+        [KIND_NOP, KIND_NOP, _, TIMESTAMPS_ONLY_LEN, ..] => (in_front, TIMESTAMPS_LEN),
+        [KIND_SACK_PERMITTED, 2, _, TIMESTAMPS_ONLY_LEN, ..] => {
+            (start.wrapping_add(2), TIMESTAMPS_LEN.wrapping_sub(4))
+        }
+        _ => return None,
+    };
+    if from.wrapping_add(len) > used {
+        return None;
+    }
+    if from != in_front {
+        let aligned = [KIND_NOP, KIND_NOP, KIND_SACK_PERMITTED, 2];
+        block.get_mut(in_front..from)?.copy_from_slice(&aligned);
+    }
+    close_gap(block.get_mut(..used)?, from, len)?;
+    used.checked_sub(len)
+}
+
+/// Where the first option of a kind begins.
+fn find(block: &[u8], wanted: u8) -> Option<usize> {
+    let mut at = 0usize;
+    loop {
+        at = match block.get(at..)? {
+            [KIND_END, ..] => return None,
+            [KIND_NOP, ..] => at.wrapping_add(1),
+            [kind, ..] if *kind == wanted => return Some(at),
+            [_, len, ..] if *len >= 2 => at.wrapping_add(usize::from(*len)),
+            _ => return None,
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +338,50 @@ mod tests {
             with_room(before, 28),
             Some(vec![2, 4, 5, 180, 3, 3, 7, 1, 1, 1, 1, 1])
         );
+    }
+
+    /// Drops the timestamps and returns what is in use then.
+    fn without_timestamps(options: &[u8]) -> Option<Vec<u8>> {
+        let mut block = options.to_vec();
+        block.resize(40, 0xee);
+        let untouched = block.clone();
+        let used = drop_timestamps(&mut block, options.len());
+        if used.is_none() {
+            assert_eq!(block, untouched);
+        }
+        used.and_then(|used| block.get(..used).map(<[u8]>::to_vec))
+    }
+
+    #[test]
+    fn timestamps_of_a_syn_ack_leave_what_was_beside_them() {
+        let mut options = vec![2, 4, 5, 180];
+        options.extend([4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7]);
+        let left = [2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 7];
+        assert_eq!(without_timestamps(&options), Some(left.to_vec()));
+        options.splice(4..6, [1, 1]);
+        let left = [2, 4, 5, 180, 1, 3, 3, 7];
+        assert_eq!(without_timestamps(&options), Some(left.to_vec()));
+    }
+
+    #[test]
+    fn timestamps_missing_or_malformed_none() {
+        assert_eq!(without_timestamps(&[]), None);
+        assert_eq!(without_timestamps(&[2, 4, 5, 180, 1, 1, 4, 2]), None);
+        assert_eq!(without_timestamps(&TIMESTAMPS[2..]), None);
+        assert_eq!(without_timestamps(&TIMESTAMPS[..8]), None);
+        assert_eq!(
+            without_timestamps(&[1, 1, 8, 9, 0, 0, 0, 0, 0, 0, 0, 0]),
+            None
+        );
+        assert_eq!(
+            without_timestamps(&[1, 0, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
+            None
+        );
+        assert_eq!(
+            without_timestamps(&[3, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
+            None
+        );
+        assert_eq!(drop_timestamps(&mut [1; 8], 12), None);
     }
 
     #[test]
