@@ -18,6 +18,7 @@ use crate::choice::{
     Knob, //
 };
 use crate::connection::Connection;
+use crate::early_syn;
 use crate::fast_open;
 use crate::in_use;
 use crate::mapped;
@@ -40,7 +41,7 @@ use kernel::prelude::*;
 
 /// The kind of a `struct socket` as far as the handshake has shown it.
 #[derive(PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Not connected, connecting, or listening.
     Early,
     /// TCP's or a connection's: the operations have been switched.
@@ -53,7 +54,7 @@ enum Kind {
 ///
 /// `sock` is in a system call.
 #[inline(never)]
-unsafe fn settle(sock: *mut bindings::socket) -> Kind {
+pub(crate) unsafe fn settle(sock: *mut bindings::socket) -> Kind {
     // SAFETY: By the function's contract.
     unsafe { settle_inline(sock) }
 }
@@ -87,9 +88,13 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
             Kind::Settled
         };
     }
-    if sk.in_states(undecided) || af_ops::is_hooked(sk) || is_connection(sk) {
+    if sk.in_states(undecided) || is_connection(sk) {
         // A connection socket: another thread is about to give it its operations.
         return Kind::Early;
+    }
+    if af_ops::is_hooked(sk) {
+        // SAFETY: As above.
+        return unsafe { settle_hooked(sock, sk) };
     }
     // SAFETY: As above.
     unsafe { become_plain(sock, sk) };
@@ -97,6 +102,28 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
         Kind::Early
     } else {
         Kind::Settled
+    }
+}
+
+/// [`settle`] for a socket that is connected and still hooked: it waits for the keys of its client, or TCP,
+/// which owns it, is about to say what it is. A call of TCP's that came between would sleep for ever.
+///
+/// # Safety
+///
+/// As [`settle`]; `sock` holds `sk`.
+#[cold]
+unsafe fn settle_hooked(sock: *mut bindings::socket, sk: Sock) -> Kind {
+    if sk.state() == bindings::TCP_SYN_RECV {
+        return Kind::Early;
+    }
+    sk.lock(false);
+    let is_decided = subflow::of(sk).is_some() || !af_ops::is_hooked(sk);
+    sk.release();
+    if is_decided {
+        // SAFETY: By the function's contract.
+        unsafe { settle(sock) }
+    } else {
+        Kind::Early
     }
 }
 
@@ -169,7 +196,7 @@ unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
 /// # Safety
 ///
 /// `sock` is in a system call.
-unsafe fn undecided(sock: *mut bindings::socket) -> Option<Sock> {
+pub(crate) unsafe fn undecided(sock: *mut bindings::socket) -> Option<Sock> {
     // SAFETY: By the function's contract.
     unsafe {
         if settle(sock) == Kind::Early {
@@ -200,6 +227,7 @@ macro_rules! forward {
         }
     }};
 }
+pub(crate) use forward;
 
 /// Runs an operation that may end a listener, and counts it.
 fn counting_listeners(sk: Option<Sock>, operation: impl FnOnce() -> c_int) -> c_int {
@@ -281,7 +309,7 @@ unsafe fn prepare(sock: *mut bindings::socket) -> Option<Sock> {
 /// # Safety
 ///
 /// As [`connect`].
-unsafe fn stream_connect(
+pub(crate) unsafe fn stream_connect(
     sock: *mut bindings::socket,
     address: *mut bindings::sockaddr_unsized,
     len: c_int,
@@ -397,15 +425,14 @@ pub(crate) unsafe extern "C" fn accept(
     if result == 0 {
         // SAFETY: `new` has just received its socket and early operations.
         unsafe {
-            let waits = || sock_of(new).is_some_and(fast_open::waits);
-            if let Some(sk) = sock_of(new).filter(|_| !waits()) {
+            let is_known = || sock_of(new).filter(|sk| !fast_open::waits(*sk));
+            if let Some(sk) = is_known() {
                 // They are the listener's; a connection has taken its own copy.
                 choice::forget(sk);
             }
-            if settle(new) == Kind::Early && !waits() {
-                if let Some(sk) = sock_of(new) {
-                    become_plain(new, sk);
-                }
+            // The keys of a client may come at any moment: what it is shows only once it is known.
+            if let Some(sk) = is_known().filter(|_| settle(new) == Kind::Early) {
+                become_plain(new, sk);
             }
         }
     }
@@ -518,7 +545,7 @@ pub(crate) unsafe extern "C" fn getsockopt(
 /// # Safety
 ///
 /// Called by the socket layer, from a system call that holds the socket's file.
-unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
+pub(crate) unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
     // SAFETY: In a system call; the socket is owned while its state is looked at.
     unsafe {
         let Some(sk) = sock_of(sock) else {
@@ -558,7 +585,7 @@ pub(crate) unsafe extern "C" fn sendmsg(
     let (flags, sk) = unsafe { ((*message).msg_flags, sock_of(sock)) };
     if flags & bindings::MSG_FASTOPEN != 0 || sk.is_some_and(Sock::defers_connect) {
         // SAFETY: In a system call.
-        return unsafe { send_with_syn(sock, message, len) };
+        return unsafe { early_syn::send(sock, message, len) };
     }
     // SAFETY: In a system call.
     let result = unsafe { wait_connected(sock, flags & bindings::MSG_DONTWAIT != 0, true) };
@@ -566,100 +593,6 @@ pub(crate) unsafe extern "C" fn sendmsg(
         return result;
     }
     forward!(sock, sendmsg, sock, message, len)
-}
-
-/// `send()` that connects the socket, too (TCP Fast Open): the SYN takes along what fits, if the server has
-/// given a cookie before, and asks for one otherwise.
-///
-/// TCP does both in one call, and writes what the SYN has not taken to the socket that is a subflow by
-/// then. So TCP is called in a way that never waits, and what follows is done here.
-///
-/// # Safety
-///
-/// As for [`sendmsg`], which it is a part of.
-#[cold]
-unsafe fn send_with_syn(
-    sock: *mut bindings::socket,
-    message: *mut bindings::msghdr,
-    len: usize,
-) -> c_int {
-    // SAFETY: In a system call.
-    let Some(sk) = (unsafe { undecided(sock) }) else {
-        return forward!(sock, sendmsg, sock, message, len);
-    };
-    // SAFETY: `message` is the caller's.
-    let (flags, address, address_len) = unsafe {
-        (
-            (*message).msg_flags,
-            (*message).msg_name.cast(),
-            (*message).msg_namelen,
-        )
-    };
-    let begins = sk.state() == bindings::TCP_CLOSE || sk.defers_connect();
-    // Each call with MSG_ZEROCOPY has one notice of its end, and this would be two calls.
-    let is_one_call = flags & bindings::MSG_ZEROCOPY != 0;
-    // SAFETY: In a system call.
-    let may_ask = !is_one_call
-        && unsafe { renew::may_ask(ops_of(sock)) }
-        && sockopt::may_be_multipath(sk);
-    if begins && !may_ask {
-        sk.lock(false);
-        af_ops::unhook(sk);
-        sk.release();
-        return forward!(sock, sendmsg, sock, message, len);
-    }
-    if begins {
-        af_ops::hook(sk);
-    }
-    // SAFETY: The caller's address, if there is one. CAST: The socket layer limits its length.
-    let is_mapped = || unsafe { mapped::is_mapped(address, address_len as c_int) };
-    let is_watched =
-        begins && sk.family() == bindings::AF_INET6 && !address.is_null() && is_mapped();
-    let net = sk.net();
-    if is_watched {
-        net::on_outgoing_begin(net);
-    }
-    // SAFETY: `message` is the caller's, and gets its flags back; TCP's operation on a TCP socket.
-    let sent = unsafe {
-        (*message).msg_flags = flags | bindings::MSG_DONTWAIT;
-        let send = (*stream_ops(sk.family())).sendmsg;
-        let sent = send.map_or(0, |send| send(sock, message, len));
-        (*message).msg_flags = flags;
-        sent
-    };
-    if is_watched {
-        net::on_outgoing_end(net);
-    }
-    let is_under_way = sent >= 0 || sent == EINPROGRESS.to_errno() || sent == EALREADY.to_errno();
-    if flags & bindings::MSG_DONTWAIT != 0 || !is_under_way {
-        return sent;
-    }
-    // SAFETY: In a system call; waits as `connect()` does. CAST: As above.
-    let result = unsafe { stream_connect(sock, address, address_len as c_int, 0) };
-    let taken = sent.max(0);
-    if result != 0 {
-        let errors = [EALREADY, EINTR, ERESTARTSYS];
-        return if taken > 0 && errors.iter().any(|error| error.to_errno() == result) {
-            taken
-        } else if result == EALREADY.to_errno() {
-            EINPROGRESS.to_errno()
-        } else {
-            result
-        };
-    }
-    // CAST: Not negative, and no more than `len`.
-    let left = len - taken as usize;
-    if left == 0 && taken > 0 {
-        return taken;
-    }
-    // SAFETY: As above.
-    unsafe { (*message).msg_flags &= !bindings::MSG_FASTOPEN };
-    let rest = forward!(sock, sendmsg, sock, message, left);
-    if taken > 0 {
-        taken + rest.max(0)
-    } else {
-        rest
-    }
 }
 
 /// `recv()` and its relatives.
@@ -678,7 +611,7 @@ pub(crate) unsafe extern "C" fn recvmsg(
     // SAFETY: In a system call.
     if unsafe { sock_of(sock) }.is_some_and(fast_open::waits) {
         // SAFETY: In a system call.
-        return unsafe { receive_from_syn(sock, message, len, flags) };
+        return unsafe { early_syn::receive(sock, message, len, flags) };
     }
     // SAFETY: In a system call.
     let result = unsafe { wait_connected(sock, nonblocking, false) };
@@ -686,46 +619,6 @@ pub(crate) unsafe extern "C" fn recvmsg(
         return result;
     }
     forward!(sock, recvmsg, sock, message, len, flags)
-}
-
-/// `recv()` on a socket that waits for the keys of its client: what the SYN has brought can be read at once,
-/// and a call that wants more waits until the socket is what it will be.
-///
-/// # Safety
-///
-/// As for [`recvmsg`], which it is a part of.
-#[cold]
-unsafe fn receive_from_syn(
-    sock: *mut bindings::socket,
-    message: *mut bindings::msghdr,
-    len: usize,
-    flags: c_int,
-) -> c_int {
-    // CAST: Flags are bits.
-    let is_set = |flag: u32| flags as u32 & flag != 0;
-    // CAST: As above.
-    let quietly = flags | bindings::MSG_DONTWAIT as c_int;
-    let got = forward!(sock, recvmsg, sock, message, len, quietly);
-    let wants_more = is_set(bindings::MSG_WAITALL) && !is_set(bindings::MSG_PEEK);
-    // CAST: Compared with a length only if it is positive.
-    let is_enough = got >= 0 && !(wants_more && got > 0 && (got as usize) < len);
-    if is_set(bindings::MSG_DONTWAIT) || is_enough || got < 0 && got != EAGAIN.to_errno() {
-        return got;
-    }
-    let got = got.max(0);
-    // SAFETY: In a system call.
-    let result = unsafe { wait_connected(sock, false, false) };
-    // Whatever has become of the socket, its own operation tells. CAST: Not negative.
-    let rest = if result == 0 || result == EPIPE.to_errno() {
-        forward!(sock, recvmsg, sock, message, len - got as usize, flags)
-    } else {
-        result
-    };
-    if got > 0 {
-        got + rest.max(0)
-    } else {
-        rest
-    }
 }
 
 /// `splice()` from the socket.

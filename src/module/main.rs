@@ -23,6 +23,7 @@ mod diag;
 mod door;
 mod dump;
 mod early;
+mod early_syn;
 mod endpoints;
 mod event;
 mod failure;

@@ -191,6 +191,7 @@ def exchange(size=200, family=socket.AF_INET, kind="", setup=None):
 
 
 MULTIPATH = "plain" not in (CLIENT, SERVER)
+REPETITIONS = 20
 
 
 def wanted(multipath=MULTIPATH):
@@ -244,6 +245,17 @@ def establishment(wire):
     for end in "client", "server":
         for tree in "mptcp", "mptcp_rs":
             sysctl(end, f"{tree}/checksum_enabled", 0)
+
+
+def often():
+    """One after the other: the keys come while the server's program accepts, or reads, or sleeps."""
+    for count in range(1, REPETITIONS + 1):
+        for how in ({}, {"kind": "option"}, {"kind": "nonblocking"}, {"size": 30_000}):
+            problem = same(exchange(**how)[1], wanted())
+            if problem:
+                yield f"{count} of {REPETITIONS}, {how}", problem
+                return
+    yield f"{REPETITIONS} times in all ways", ""
 
 
 def not_taken(wire):
@@ -404,7 +416,7 @@ def main():
         sysctl(end, "ipv4/tcp_fastopen", 3)
     wire = Wire()
     pair = f"{CLIENT}→{SERVER}: "
-    lists = [establishment(wire), not_taken(wire), on_the_way(wire)]
+    lists = [establishment(wire), often(), not_taken(wire), on_the_way(wire)]
     if SERVER != "in-tree":
         lists.append(early(wire))
     if CLIENT != "in-tree":
