@@ -545,7 +545,11 @@ pub(crate) unsafe extern "C" fn getsockopt(
 /// # Safety
 ///
 /// Called by the socket layer, from a system call that holds the socket's file.
-pub(crate) unsafe fn wait_connected(sock: *mut bindings::socket, nonblocking: bool, sending: bool) -> c_int {
+pub(crate) unsafe fn wait_connected(
+    sock: *mut bindings::socket,
+    nonblocking: bool,
+    sending: bool,
+) -> c_int {
     // SAFETY: In a system call; the socket is owned while its state is looked at.
     unsafe {
         let Some(sk) = sock_of(sock) else {

@@ -59,9 +59,8 @@ pub(crate) unsafe fn send(
     // Each call with MSG_ZEROCOPY has one notice of its end, and this would be two calls.
     let is_one_call = flags & bindings::MSG_ZEROCOPY != 0;
     // SAFETY: In a system call.
-    let may_ask = !is_one_call
-        && unsafe { renew::may_ask(ops_of(sock)) }
-        && sockopt::may_be_multipath(sk);
+    let is_allowed = unsafe { renew::may_ask(ops_of(sock)) };
+    let may_ask = is_allowed && !is_one_call && sockopt::may_be_multipath(sk);
     if begins && !may_ask {
         sk.lock(false);
         af_ops::unhook(sk);
