@@ -109,16 +109,21 @@ class Wire:
     """What tcpdump sees at the server."""
 
     def __init__(self):
-        self.path = f"/tmp/fast_open.{os.getpid()}"
+        self.path, self.since = f"/tmp/fast_open.{os.getpid()}", 0
         with open(self.path, "w", encoding="ascii") as file:
             command = "ip netns exec server tcpdump -i s1 -Z root -nSl --immediate-mode -s 200 tcp"
             self.process = subprocess.Popen(command.split(), stdout=file, stderr=subprocess.PIPE)
         assert b"listening on" in self.process.stderr.readline() + self.process.stderr.readline(), "no tcpdump"
 
+    def forget(self):
+        """What was seen so far does not count: ports come again."""
+        self.since = os.path.getsize(self.path)
+
     def packets(self, port):
         """Those of the client's port: (from the client, flags, number, acknowledged number, options, length)."""
         found = []
         with open(self.path, encoding="ascii") as file:
+            file.seek(self.since)
             for line in file:
                 match = LINE.search(line.rstrip())
                 if match and str(port) in match.group(1, 2):
@@ -201,6 +206,7 @@ def wanted(multipath=MULTIPATH):
 
 def check(wire, asks, answer, multipath=MULTIPATH, **how):
     """What is wrong with an exchange whose SYN and SYN-ACK are to say that: cookie, MP_CAPABLE, bytes of data."""
+    wire.forget()
     port, got = exchange(**how)
     problem = same(got, wanted(multipath))
     seen = wire.facts(port)
@@ -216,6 +222,7 @@ def check(wire, asks, answer, multipath=MULTIPATH, **how):
 def settle_in(wire):
     """The server has all it needs to take data from SYNs."""
     def taken():
+        wire.forget()
         return wire.facts(exchange()[0])["answer"][2]
     return until(taken, 200)
 
@@ -292,6 +299,7 @@ def on_the_way(wire):
         # If no data follows that of the SYN, the kernel's own client does not notice that its options get lost.
         goes_unnoticed = CLIENT == "in-tree" and LATER in rule
         for size in (30_000,) if goes_unnoticed else (200, 30_000):
+            wire.forget()
             port, got = exchange(size=size)
             got = {key: got.get(key) for key in ("request", "reply")}
             yield f"{name}: {size} bytes", same(got, {"request": True, "reply": True})
