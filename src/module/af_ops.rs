@@ -311,7 +311,7 @@ unsafe extern "C" fn syn_recv_sock(
         None => return null_mut(),
     };
     // SAFETY: The original function with the arguments that it was meant to get.
-    let make = || unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
+    let make = move || unsafe { function(sk, skb, request, dst, unhash, own_request, child_init) };
     if unhash.is_null() && packet.had_flags(SYN) {
         // SAFETY: `request` is the request of the SYN; TCP returns its child live and locked.
         return unsafe { fast_open::on_syn(listener, packet, request, make) };

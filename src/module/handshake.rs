@@ -263,6 +263,10 @@ pub(crate) fn while_answering(
     let Some((_, options)) = packet.incoming() else {
         return answer(listener);
     };
+    if mptcp_options(options).next().is_none() && !choice::is_port(listener) {
+        // The commonest case there is: a peer that speaks plain TCP.
+        return answer(listener);
+    }
     let capable = mp_capable(options);
     if capable.is_none() && mp_join(options).is_some() {
         match join::on_syn(listener.net(), whole, whole.family(), Some(listener)) {

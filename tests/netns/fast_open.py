@@ -423,6 +423,8 @@ def main():
     for end in "client", "server":
         sysctl(end, "ipv4/tcp_fastopen", 3)
     wire = Wire()
+    # What a server has hooked to take data stays as long as somebody listens.
+    listening = listener()
     pair = f"{CLIENT}→{SERVER}: "
     lists = [establishment(wire), often(), not_taken(wire), on_the_way(wire)]
     if SERVER != "in-tree":
@@ -432,6 +434,7 @@ def main():
     try:
         return report("fast_open", *(((pair + case, problem) for case, problem in cases) for cases in lists))
     finally:
+        listening.close()
         wire.close()
 
 
