@@ -42,12 +42,18 @@ use mptcp_proto::path_manager::SubflowId;
 
 /// The upper layer protocol that marks a subflow.
 static mut ULP: bindings::tcp_ulp_ops = {
-    // SAFETY: NULL callbacks are skipped by TCP.
-    let mut ops: bindings::tcp_ulp_ops = unsafe { core::mem::zeroed() };
+    let mut ops = named_ulp();
     ops.init = Some(refuse);
     ops.release = Some(release);
     ops.get_info = Some(diag::get_info);
     ops.get_info_size = Some(diag::get_info_size);
+    ops
+};
+
+/// An upper layer protocol with our name and no function.
+pub(crate) const fn named_ulp() -> bindings::tcp_ulp_ops {
+    // SAFETY: NULL callbacks are skipped by TCP.
+    let mut ops: bindings::tcp_ulp_ops = unsafe { core::mem::zeroed() };
     let mut index = 0;
     while index < canonical::ULP.len() {
         // CAST: ASCII.
@@ -55,7 +61,7 @@ static mut ULP: bindings::tcp_ulp_ops = {
         index += 1;
     }
     ops
-};
+}
 
 /// The address of [`ULP`].
 pub(crate) fn ulp() -> *mut bindings::tcp_ulp_ops {

@@ -71,22 +71,22 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
         return Kind::Early;
     };
     let undecided = bindings::TCPF_CLOSE | bindings::TCPF_LISTEN | bindings::TCPF_SYN_SENT;
-    let is_early = || {
+    let kind = || {
         // SAFETY: As above.
-        unsafe { renew::is_early(ops_of(sock)) }
+        if unsafe { renew::is_early(ops_of(sock)) } {
+            Kind::Early
+        } else {
+            Kind::Settled
+        }
     };
-    if !is_early() {
+    if kind() == Kind::Settled {
         return Kind::Settled;
     }
     if let Some(subflow) = subflow::of(sk) {
         // SAFETY: As above.
         unsafe { adopt(sock, subflow.connection()) };
         // A connection that is gone leaves the socket to TCP.
-        return if is_early() {
-            Kind::Early
-        } else {
-            Kind::Settled
-        };
+        return kind();
     }
     if sk.in_states(undecided) || is_connection(sk) {
         // A connection socket: another thread is about to give it its operations.
@@ -98,11 +98,7 @@ unsafe fn settle_inline(sock: *mut bindings::socket) -> Kind {
     }
     // SAFETY: As above.
     unsafe { become_plain(sock, sk) };
-    if is_early() {
-        Kind::Early
-    } else {
-        Kind::Settled
-    }
+    kind()
 }
 
 /// [`settle`] for a socket that is connected and still hooked: it waits for the keys of its client, or TCP,
@@ -348,32 +344,22 @@ pub(crate) unsafe extern "C" fn connect(
     // SAFETY: In a system call. Whatever the socket has become, this is its operation: TCP's tables
     // have the same one for both families, and the connection's have TCP's.
     let connect = || unsafe { stream_connect(sock, address, len, flags) };
-    // SAFETY: In a system call.
-    let Some(sk) = (unsafe { prepare(sock) }) else {
-        let result = connect();
-        // SAFETY: In a system call.
-        let _ = unsafe { renew::renew(sock) };
-        return result;
-    };
-    // SAFETY: The socket layer has copied `len` bytes of address.
-    let is_mapped = || unsafe { mapped::is_mapped(address, len) };
-    let is_watched = sk.family() == bindings::AF_INET6 && is_mapped();
-    let watched = is_watched.then(|| sk.net());
-    if let Some(net) = watched {
-        net::on_outgoing_begin(net);
-    }
-    // `connect(AF_UNSPEC)` ends a listener.
-    let result = counting_listeners(Some(sk), connect);
-    if let Some(net) = watched {
-        net::on_outgoing_end(net);
-    }
-    // SAFETY: In a system call.
+    // SAFETY: In a system call; the socket layer has copied `len` bytes of address.
     unsafe {
-        settle_inline(sock);
+        let result = match prepare(sock) {
+            None => connect(),
+            Some(sk) => {
+                // `connect(AF_UNSPEC)` ends a listener.
+                let call = || counting_listeners(Some(sk), connect);
+                let result = mapped::while_watched(sk, address, len, call);
+                settle_inline(sock);
+                result
+            }
+        };
         // If that fails for now, the next `connect()` or `listen()` tries again.
         let _ = renew::renew(sock);
+        result
     }
-    result
 }
 
 /// `listen()`: SYN-ACKs will carry MP_CAPABLE.
@@ -425,14 +411,13 @@ pub(crate) unsafe extern "C" fn accept(
     if result == 0 {
         // SAFETY: `new` has just received its socket and early operations.
         unsafe {
-            let is_known = || sock_of(new).filter(|sk| !fast_open::waits(*sk));
-            if let Some(sk) = is_known() {
+            // The keys of a client may come at any moment: what the socket is shows only once it is known.
+            if let Some(sk) = sock_of(new).filter(|sk| !fast_open::waits(*sk)) {
                 // They are the listener's; a connection has taken its own copy.
                 choice::forget(sk);
-            }
-            // The keys of a client may come at any moment: what it is shows only once it is known.
-            if let Some(sk) = is_known().filter(|_| settle(new) == Kind::Early) {
-                become_plain(new, sk);
+                if settle(new) == Kind::Early {
+                    become_plain(new, sk);
+                }
             }
         }
     }

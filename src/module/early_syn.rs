@@ -17,7 +17,6 @@ use crate::early::{
     Kind, //
 };
 use crate::mapped;
-use crate::net;
 use crate::proto_ops::{
     sock_of,
     stream_ops, //
@@ -57,38 +56,32 @@ pub(crate) unsafe fn send(
     };
     let begins = sk.state() == bindings::TCP_CLOSE || sk.defers_connect();
     // Each call with MSG_ZEROCOPY has one notice of its end, and this would be two calls.
-    let is_one_call = flags & bindings::MSG_ZEROCOPY != 0;
+    let must_be_one_call = flags & bindings::MSG_ZEROCOPY != 0;
     // SAFETY: In a system call.
     let is_allowed = unsafe { renew::may_ask(ops_of(sock)) };
-    let may_ask = is_allowed && !is_one_call && sockopt::may_be_multipath(sk);
-    if begins && !may_ask {
+    let may_ask = is_allowed && !must_be_one_call && sockopt::may_be_multipath(sk);
+    if begins && may_ask {
+        af_ops::hook(sk);
+    } else if begins {
         sk.lock(false);
         af_ops::unhook(sk);
         sk.release();
         return forward!(sock, sendmsg, sock, message, len);
     }
-    if begins {
-        af_ops::hook(sk);
-    }
-    // SAFETY: The caller's address, if there is one. CAST: The socket layer limits its length.
-    let is_mapped = || unsafe { mapped::is_mapped(address, address_len as c_int) };
-    let is_watched =
-        begins && sk.family() == bindings::AF_INET6 && !address.is_null() && is_mapped();
-    let net = sk.net();
-    if is_watched {
-        net::on_outgoing_begin(net);
-    }
     // SAFETY: `message` is the caller's, and gets its flags back; TCP's operation on a TCP socket.
-    let sent = unsafe {
+    let send = || unsafe {
         (*message).msg_flags = flags | bindings::MSG_DONTWAIT;
         let send = (*stream_ops(sk.family())).sendmsg;
         let sent = send.map_or(0, |send| send(sock, message, len));
         (*message).msg_flags = flags;
         sent
     };
-    if is_watched {
-        net::on_outgoing_end(net);
-    }
+    let sent = if begins {
+        // SAFETY: The caller's address, if there is one. CAST: The socket layer limits its length.
+        unsafe { mapped::while_watched(sk, address, address_len as c_int, send) }
+    } else {
+        send()
+    };
     let is_under_way = sent >= 0 || sent == EINPROGRESS.to_errno() || sent == EALREADY.to_errno();
     if flags & bindings::MSG_DONTWAIT != 0 || !is_under_way {
         return sent;

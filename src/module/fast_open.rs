@@ -24,7 +24,6 @@
 use crate::af_ops;
 use crate::attach;
 use crate::bindings;
-use crate::canonical;
 use crate::counters::{
     count,
     Counter, //
@@ -85,15 +84,8 @@ pub(crate) struct Waiting {
 
 /// The upper layer protocol that marks such a socket.
 static mut ULP: bindings::tcp_ulp_ops = {
-    // SAFETY: NULL callbacks are skipped by TCP.
-    let mut ops: bindings::tcp_ulp_ops = unsafe { core::mem::zeroed() };
+    let mut ops = attach::named_ulp();
     ops.release = Some(release);
-    let mut index = 0;
-    while index < canonical::ULP.len() {
-        // CAST: ASCII.
-        ops.name[index] = canonical::ULP[index] as kernel::ffi::c_char;
-        index += 1;
-    }
     ops
 };
 

@@ -38,6 +38,7 @@ use crate::skb::{
 use crate::sock::Sock;
 use mptcp_proto::handshake::{
     on_syn,
+    overtakes_keys,
     Blackhole,
     Checksums,
     Client,
@@ -49,9 +50,9 @@ use mptcp_proto::handshake::{
     ThirdAckOutcome, //
 };
 use mptcp_proto::options::{
+    mp_capable,
     mptcp_options,
-    MpCapable,
-    MptcpOption, //
+    MpCapable, //
 };
 use mptcp_proto::path_manager::Refusal;
 use mptcp_proto::time::Duration;
@@ -88,14 +89,6 @@ pub(crate) struct Agreement {
     pub(crate) peer_isn: u32,
     /// Bytes mapped by the third ACK itself, and their checksum.
     pub(crate) first_data: Option<(u16, Option<u16>)>,
-}
-
-/// The MP_CAPABLE option of a segment, when there is exactly one that can be read.
-pub(crate) fn mp_capable(options: &[u8]) -> Option<MpCapable> {
-    mptcp_options(options).find_map(|option| match option {
-        Ok(MptcpOption::MpCapable(option)) => Some(option),
-        _ => None,
-    })
 }
 
 /// What a SYN says.
@@ -311,8 +304,8 @@ pub(crate) fn syn_ack_option(
     )
 }
 
-/// Whether a segment for `request` has overtaken the one with MP_CAPABLE: its client speaks MPTCP,
-/// as the DSS says, and repeats MP_CAPABLE with its first data. A child made now would be plain TCP.
+/// Whether a segment for `request` has overtaken the one with MP_CAPABLE: a child made now would be plain
+/// TCP.
 ///
 /// The client's TCP sends the segment again. When a SYN-ACK had to be repeated, the request has lost
 /// its mark, and whatever comes is taken.
@@ -330,13 +323,9 @@ pub(crate) unsafe fn is_premature(mut packet: Skb, request: *mut bindings::reque
     };
     // SAFETY: By this function's contract; a TCP request, as only those are marked.
     let first = unsafe { bindings::mptcp_shim_request_peer_isn(request) }.wrapping_add(1);
-    if header.payload > 0 && header.seq == first {
-        // MP_CAPABLE is on the first data, or never comes: the kernel's own client repeats so what it has
-        // sent with its SYN.
-        return false;
-    }
-    let signals = mptcp_options(options).any(|option| matches!(option, Ok(MptcpOption::Dss(_))));
-    signals && mp_capable(options).is_none()
+    // MP_CAPABLE is on the first data, or never comes: the kernel's own client repeats so what it has sent
+    // with its SYN.
+    overtakes_keys(options, header.payload > 0 && header.seq == first)
 }
 
 /// What a request that was made of a SYN cookie would be marked with: its SYN-ACK had the option if its third

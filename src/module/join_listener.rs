@@ -79,7 +79,7 @@ impl Listeners {
     ///
     /// Process; may sleep.
     pub(crate) fn make(&self, net: *mut bindings::net) {
-        let families = [bindings::AF_INET, bindings::AF_INET6];
+        let families = proto_ops::FAMILIES;
         let all = [false, true].map(|is_marked| families.map(|family| (family, is_marked)));
         for (family, is_marked) in all.into_iter().flatten() {
             let Some(place) = self.0.get(index(family, is_marked)) else {

@@ -13,6 +13,7 @@ use crate::handshake::{
     self,
     Syn, //
 };
+use crate::net;
 use crate::renew;
 use crate::sock::Sock;
 use crate::sockopt;
@@ -29,7 +30,8 @@ const ADDRESS: usize = 8;
 /// # Safety
 ///
 /// `address` has `len` bytes.
-pub(crate) unsafe fn is_mapped(address: *const bindings::sockaddr_unsized, len: c_int) -> bool {
+#[inline]
+unsafe fn is_mapped(address: *const bindings::sockaddr_unsized, len: c_int) -> bool {
     if usize::try_from(len).is_ok_and(|len| len >= LEN_MIN) {
         // SAFETY: By the function's contract; LEN_MIN bytes end with the address. An address has
         // no alignment that bytes could miss.
@@ -38,6 +40,34 @@ pub(crate) unsafe fn is_mapped(address: *const bindings::sockaddr_unsized, len: 
     } else {
         false
     }
+}
+
+/// Runs a call that may send the SYN of a socket to this address, with the hook for outgoing packets there if
+/// that leads to IPv4.
+///
+/// # Safety
+///
+/// `address` has `len` bytes, or is NULL.
+#[inline]
+pub(crate) unsafe fn while_watched(
+    sk: Sock,
+    address: *const bindings::sockaddr_unsized,
+    len: c_int,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
+    // SAFETY: By the function's contract.
+    let is_mapped = || unsafe { is_mapped(address, len) };
+    let is_watched = sk.family() == bindings::AF_INET6 && !address.is_null() && is_mapped();
+    // The socket may be a subflow afterwards, and gone.
+    let watched = is_watched.then(|| sk.net());
+    if let Some(net) = watched {
+        net::on_outgoing_begin(net);
+    }
+    let result = call();
+    if let Some(net) = watched {
+        net::on_outgoing_end(net);
+    }
+    result
 }
 
 /// The option for a SYN that is about to leave with an IPv4 header, if it is one of those. The socket's

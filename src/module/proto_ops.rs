@@ -81,6 +81,9 @@ static TABLES: Tables = Tables(UnsafeCell::new(
     unsafe { core::mem::zeroed() },
 ));
 
+/// The address families that TCP has.
+pub(crate) const FAMILIES: [u32; 2] = [bindings::AF_INET, bindings::AF_INET6];
+
 /// The tables of an address family.
 fn family(family: u32) -> *mut Family {
     // CAST: An array of two as its elements.
@@ -109,7 +112,7 @@ pub(crate) fn early_ops(number: u32) -> *mut bindings::proto_ops {
 /// Whether `ops` are those of either address family.
 #[inline]
 pub(crate) fn are_early_ops(ops: *const bindings::proto_ops) -> bool {
-    [bindings::AF_INET, bindings::AF_INET6]
+    FAMILIES
         .iter()
         .any(|number| core::ptr::eq(ops, early_ops(*number)))
 }
@@ -584,7 +587,7 @@ pub(crate) fn let_go(msk: Sock) {
 pub(crate) fn is_connection(sk: Sock) -> bool {
     // SAFETY: A plain read of a live socket.
     let prot = unsafe { core::ptr::read_volatile(&raw const (*sk.as_ptr()).__sk_common.skc_prot) };
-    [bindings::AF_INET, bindings::AF_INET6]
+    FAMILIES
         .iter()
         .any(|number| core::ptr::eq(prot, connection_prot(*number)))
 }
@@ -596,7 +599,7 @@ pub(crate) fn is_connection(sk: Sock) -> bool {
 ///
 /// `ssk` is owned.
 pub(crate) fn disown(ssk: Sock) {
-    for number in [bindings::AF_INET, bindings::AF_INET6] {
+    for number in FAMILIES {
         // SAFETY: A live, owned socket. Both protocols have the same slab cache; the reference is the
         // one that the socket layer took for the creator.
         unsafe {
@@ -645,7 +648,7 @@ impl Registration {
     ///
     /// Those of `inet6_register_protosw`; `ENOBUFS`: the kernel has no place for another protocol.
     pub(crate) fn new() -> Result<Self> {
-        for number in [bindings::AF_INET, bindings::AF_INET6] {
+        for number in FAMILIES {
             // SAFETY: Module init is the only user of the tables so far; TCP's tables are static.
             unsafe { fill(family(number), number) };
         }

@@ -30,6 +30,15 @@ pub(crate) const RST: u8 = 0x04;
 /// ACK.
 pub(crate) const ACK: u8 = 0x10;
 
+/// The options of a segment by value, and how many bytes they have: what they stand in may move then.
+fn copy_of(options: &[u8]) -> ([u8; OPTIONS_MAX], usize) {
+    let mut block = [0; OPTIONS_MAX];
+    for (to, from) in block.iter_mut().zip(options) {
+        *to = *from;
+    }
+    (block, options.len())
+}
+
 /// A socket buffer.
 ///
 /// # Invariants
@@ -400,23 +409,11 @@ impl Skb {
     /// none.
     #[cold]
     pub(crate) fn drop_timestamps(self, ssk: Sock) -> bool {
-        // As TCP writes them: aligned by two options without meaning, in front of all others.
-        const HEAD: [u8; 4] = [1, 1, 8, 10];
-        const LEN: usize = 12;
-        let Some((_, options)) = self.outgoing() else {
+        let Some((block, used)) = self.outgoing().map(|(_, options)| copy_of(options)) else {
             return false;
         };
-        let Some(rest) = options.get(LEN..).filter(|_| options.starts_with(&HEAD)) else {
-            return false;
-        };
-        let mut block = [0; OPTIONS_MAX];
-        for (to, from) in block.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        let old = TCP_HEADER + options.len();
-        let fits = self.resize_header(0, old, old - LEN);
+        let fits = self.leave_timestamps_out(0, block, used);
         if fits {
-            self.set_options(0, block.get(..old - LEN - TCP_HEADER).unwrap_or_default());
             self.renew_checksum(ssk);
         }
         fits
@@ -430,25 +427,29 @@ impl Skb {
         // The option with one key.
         const NEED: usize = 12;
         let mut whole = self;
-        let Some((_, options)) = whole.incoming() else {
+        let Some((block, used)) = whole.incoming().map(|(_, options)| copy_of(options)) else {
             return false;
         };
-        let used = options.len();
         if used + NEED <= OPTIONS_MAX {
             return false;
         }
-        let mut block = [0; OPTIONS_MAX];
-        for (to, from) in block.iter_mut().zip(options) {
-            *to = *from;
+        let fits = self.leave_timestamps_out(self.network_header_len(), block, used);
+        if fits {
+            self.fix_ip_header(family);
         }
-        let below = self.network_header_len();
+        fits
+    }
+
+    /// Writes the first `used` bytes of `block`, the options of a segment that leaves, again without
+    /// timestamps; `false`, with the segment unchanged, when it has none. `below` is as in
+    /// [`Self::grow_options`]; checksums are the caller's to renew.
+    fn leave_timestamps_out(self, below: usize, mut block: [u8; OPTIONS_MAX], used: usize) -> bool {
         let Some(left) = drop_timestamps(&mut block, used) else {
             return false;
         };
         let fits = self.resize_header(below, TCP_HEADER + used, TCP_HEADER + left);
         if fits {
             self.set_options(below, block.get(..left).unwrap_or_default());
-            self.fix_ip_header(family);
         }
         fits
     }
@@ -519,10 +520,10 @@ impl Skb {
     #[inline]
     fn resize_header(self, below: usize, old: usize, new: usize) -> bool {
         let skb = self.as_ptr();
+        // CAST: All lengths are at most some hundred bytes.
         // SAFETY: Exclusive use by the type invariant. TCP reserves MAX_TCP_HEADER in front of its
         // header, of which the IP and link headers and these 40 bytes use only a part; a header
         // that others share is copied first.
-        // CAST: All lengths are at most some hundred bytes.
         unsafe {
             if let Some(more @ 1..) = new.checked_sub(old) {
                 if bindings::mptcp_shim_skb_cow_head(skb, more as u32) != 0 {

@@ -43,6 +43,7 @@ pub use client::{
 };
 pub use fast_open::{
     judge_early_segment,
+    overtakes_keys,
     EarlySegment, //
 };
 pub use join::{

@@ -277,10 +277,27 @@ pub fn pad(out: &mut [u8], from: usize) -> Option<usize> {
 #[inline]
 #[must_use]
 pub fn mptcp_options(block: &[u8]) -> Iter<'_> {
-    // Almost every segment begins with timestamps, aligned so.
+    let rest = behind_timestamps(block);
+    Iter { rest }
+}
+
+/// Returns the first MP_CAPABLE of a segment that can be read, if it has one; `block` as in
+/// [`mptcp_options`].
+#[inline]
+#[must_use]
+pub fn mp_capable(block: &[u8]) -> Option<MpCapable> {
+    mptcp_options(block).find_map(|option| match option {
+        Ok(MptcpOption::MpCapable(option)) => Some(option),
+        _ => None,
+    })
+}
+
+/// What follows the timestamps with which almost every segment begins, aligned so; all if it does not.
+#[inline]
+fn behind_timestamps(block: &[u8]) -> &[u8] {
     match block.split_first_chunk::<TIMESTAMPS_LEN>() {
-        Some(([KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10, ..], rest)) => Iter { rest },
-        _ => Iter { rest: block },
+        Some(([KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10, ..], rest)) => rest,
+        _ => block,
     }
 }
 

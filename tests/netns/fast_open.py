@@ -390,6 +390,15 @@ def early_ends(_wire):
     yield "the listener closes while a socket waits for its third ACK", ""
 
 
+def refused(client, where, code):
+    """What is wrong unless sending with the SYN fails with this error."""
+    try:
+        client.sendto(b"x", socket.MSG_FASTOPEN, where)
+        return "sent"
+    except OSError as error:
+        return same(error.errno, code)
+
+
 def errors():
     """What calls answer that cannot be."""
     with listener() as listening, make("client") as client:
@@ -397,24 +406,14 @@ def errors():
         with listening.accept()[0] as server:
             server.sendall(b"x")
             client.recv(1)
-            try:
-                client.sendto(b"x", socket.MSG_FASTOPEN, address(listening, socket.AF_INET, ""))
-                yield "MSG_FASTOPEN on a connection", "sent"
-            except OSError as error:
-                yield "MSG_FASTOPEN on a connection", same(error.errno, errno.EISCONN)
+            yield "MSG_FASTOPEN on a connection", refused(
+                client, address(listening, socket.AF_INET, ""), errno.EISCONN)
+    nobody = (os.environ["server4"], 1)
     with make("client") as client:
-        try:
-            client.sendto(b"x", socket.MSG_FASTOPEN, (os.environ["server4"], 1))
-            yield "MSG_FASTOPEN to a port without a listener", "sent"
-        except OSError as error:
-            yield "MSG_FASTOPEN to a port without a listener", same(error.errno, errno.ECONNREFUSED)
+        yield "MSG_FASTOPEN to a port without a listener", refused(client, nobody, errno.ECONNREFUSED)
     sysctl("client", "ipv4/tcp_fastopen", 0)
     with make("client") as client:
-        try:
-            client.sendto(b"x", socket.MSG_FASTOPEN, (os.environ["server4"], 1))
-            yield "MSG_FASTOPEN where it is switched off", "sent"
-        except OSError as error:
-            yield "MSG_FASTOPEN where it is switched off", same(error.errno, errno.EOPNOTSUPP)
+        yield "MSG_FASTOPEN where it is switched off", refused(client, nobody, errno.EOPNOTSUPP)
     sysctl("client", "ipv4/tcp_fastopen", 3)
 
 

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::ids::Key;
 use crate::options::{
+    mp_capable,
     mptcp_options,
-    MpCapable,
     MptcpOption, //
 };
 
@@ -54,16 +54,8 @@ pub enum EarlySegment {
 /// RFC 8684, Section 3.1.
 #[must_use]
 pub fn judge_early_segment(mut server: Server, options: &[u8], is_next: bool) -> EarlySegment {
-    let mut capable = None;
-    let mut signals = false;
-    for option in mptcp_options(options).flatten() {
-        match option {
-            MptcpOption::MpCapable(option) => capable = capable.or(Some(option)),
-            MptcpOption::Dss(_) => signals = true,
-            _ => {}
-        }
-    }
-    let no_joins = capable.is_some_and(|option: MpCapable| option.flags().no_joins());
+    let capable = mp_capable(options);
+    let no_joins = capable.is_some_and(|option| option.flags().no_joins());
     match server.on_third_ack(capable.as_ref()) {
         ThirdAckOutcome::Established { peer_key } => EarlySegment::Keys {
             peer_key,
@@ -79,9 +71,19 @@ pub fn judge_early_segment(mut server: Server, options: &[u8], is_next: bool) ->
             first_data: Some((data_len, checksum)),
             no_joins,
         },
-        _ if signals && capable.is_none() && !is_next => EarlySegment::Premature,
+        _ if overtakes_keys(options, is_next) => EarlySegment::Premature,
         _ => EarlySegment::Plain,
     }
+}
+
+/// Tells whether a segment with these TCP `options` has overtaken the one with both keys: its client speaks
+/// MPTCP, as the DSS says, and repeats MP_CAPABLE with its first data. `is_next` as in [`judge_early_segment`].
+///
+/// RFC 8684, Section 3.1.
+#[must_use]
+pub fn overtakes_keys(options: &[u8], is_next: bool) -> bool {
+    let is_dss = |option| matches!(option, Ok(MptcpOption::Dss(_)));
+    !is_next && mptcp_options(options).any(is_dss) && mp_capable(options).is_none()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 
 use super::wire::KIND;
 use super::{
+    behind_timestamps,
     KIND_END,
     KIND_NOP,
     KIND_TIMESTAMPS,
@@ -116,10 +117,7 @@ pub fn make_room(block: &mut [u8], used: usize, need: usize) -> Option<usize> {
 #[inline]
 #[must_use]
 pub fn tail_len(options: &[u8]) -> usize {
-    let tail = match options.split_first_chunk::<TIMESTAMPS_LEN>() {
-        Some(([KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, ..], tail)) => tail,
-        _ => options,
-    };
+    let tail = behind_timestamps(options);
     match tail {
         [KIND, len, ..] if tail.len().wrapping_sub(usize::from(*len)) < 4 => tail.len(),
         _ => 0,
