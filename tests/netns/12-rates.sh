@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Shows that two paths together are as fast as the kernel's own simult_flows.sh asks, for five unequal pairs of links.
+# Shows that two paths together are as fast as the kernel's own simult_flows.sh asks, for five unequal pairs of links and
+# with every scheduler that is to use both.
 # Its limits are tight, so it runs where time stands still while the processor is busy: guest.sh -t, VIRTUAL=1.
 set -eu
 . "$(dirname -- "$0")/lib.sh"

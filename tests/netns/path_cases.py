@@ -325,14 +325,23 @@ def kill(interface):
     return step
 
 
-def selftest(rate1, rate2, delay1, delay2, limit1, limit2, name):
-    """A pair of the kernel's simult_flows.sh, with its limit: 90 % of both rates and 450 ms."""
+def timed(name, rates, links, **more):
+    """A transfer with the limit of the kernel's simult_flows.sh: 90 % of both rates, in Mbit/s, and 450 ms."""
     size = 4 << 20
+    return Case(name, [joined, in_time], size=size, links=links, limit=size * 8 * 10 / (sum(rates) * 1e6 * 9) + 0.45, **more)
+
+
+def selftest(rate1, rate2, delay1, delay2, limit1, limit2, name):
+    """A pair of the kernel's simult_flows.sh."""
     delay = lambda ms: f"delay {ms}ms " if ms else ""
     links = {"wifi": f"rate {rate1}mbit {delay(delay1)}limit {limit1}",
              "cell": f"rate {rate2}mbit {delay(delay2)}limit {limit2}"}
-    return Case(f"{rate1} and {rate2} Mbit/s, {delay1} and {delay2} ms: {name}", [joined, in_time], size=size, links=links,
-                limit=size * 8 * 10 / ((rate1 + rate2) * 1e6 * 9) + 0.45)
+    return timed(f"{rate1} and {rate2} Mbit/s, {delay1} and {delay2} ms: {name}", (rate1, rate2), links)
+
+
+def scheduled(name):
+    """Two paths with room for all in flight, under a scheduler that the sender chooses."""
+    return timed(f"the program chooses the {name} scheduler", (6, 8), ALIKE, choice={SCHEDULER: name}, chooser="sender")
 
 
 ROUTED = [
@@ -374,5 +383,6 @@ RATES = [
     selftest(10, 3, 0, 0, 30, 20, "unlike rates"),
     selftest(10, 3, 1, 25, 40, 30, "unlike rates and delays"),
     selftest(10, 3, 25, 1, 50, 30, "unlike rates, opposed delays"),
+    *(scheduled(name) for name in ("roundrobin", "blest", "ecf")),
 ]
 GROUPS = {"routed": ROUTED, "direct": DIRECT, "mixed": MIXED, "backup": BACKUP, "rates": RATES}
