@@ -174,6 +174,13 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
         return;
     }
     let several = connection.subflows().count() > 1;
+    if several && !looks_for_silence(connection) {
+        // Timeouts do not make a subflow stale yet, or never do: what it has got is sent elsewhere all the same.
+        let subflows = connection.subflows().iter().map(|(_, ssk)| ssk);
+        for ssk in subflows.filter(|ssk| ssk.retransmits() > 0) {
+            repeat_data_of(owned, ssk, Lost::Unacknowledged);
+        }
+    }
     let mut subflows = connection.subflows().iter();
     let delivered = subflows.all(|(_, ssk)| ssk.snd_una() == ssk.write_seq());
     let end = if delivered {

@@ -9,7 +9,6 @@ use mptcp_proto::scheduler::{
     Kind,
     Path,
     Scheduler,
-    Standing,
     BURST_MAX, //
 };
 use mptcp_proto::time::{
@@ -38,7 +37,8 @@ prop_compose! {
         (in_flight, unsent) in (small(100_000), small(10_000)),
         mss in prop_oneof![4 => 500..9_000u32, 1 => any::<u32>()],
         (delivery_rate, behind) in (amount(1_000_000), amount(50_000)),
-        (backup, stale) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+        (backup, stale, timed_out) in
+            (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
         usable in prop::bool::weighted(0.8),
     ) -> Path {
         Path {
@@ -56,6 +56,7 @@ prop_compose! {
             behind,
             backup,
             stale,
+            timed_out,
             usable,
         }
     }
@@ -104,7 +105,12 @@ fn check(kind: Kind, choice: Choice, paths: &[Path], demand: &Demand) -> Result<
         let mut paths = paths.iter();
         paths.any(|path| path.usable && !path.stale && path.backup == backup)
     };
+    let answering = || {
+        let mut paths = paths.iter();
+        paths.any(|other| other.usable && other.answers() && other.backup == path.backup)
+    };
     prop_assert!(!path.backup || !working(false));
+    prop_assert!(path.stale || !path.timed_out || !answering());
     prop_assert!(!path.stale || !(working(false) || working(true)));
     prop_assert!(bytes > 0 && bytes <= BURST_MAX && u64::from(bytes) <= most);
     let limit = u64::from(path.cwnd) + u64::from(path.headroom);
@@ -134,10 +140,7 @@ fn check_wait(duplicates: bool, paths: &[Path], demand: &Demand) -> Result<(), T
             let whole = demand.window.min(u64::from(path.room())) >= u64::from(path.segment());
             whole && (path.behind == 0 || !duplicates)
         });
-    let ack_comes = best.any(|path| {
-        let works = path.standing() <= Some(Standing::Backup);
-        works && path.in_flight.max(path.unsent) > 0
-    });
+    let ack_comes = best.any(|path| path.answers() && path.in_flight.max(path.unsent) > 0);
     prop_assert!(!could || ack_comes);
     Ok(())
 }

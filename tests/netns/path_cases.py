@@ -10,6 +10,7 @@ LOSSY = {"wifi": "rate 12mbit delay 10ms loss 1% limit 100", "cell": "rate 12mbi
 ALIKE = {"wifi": "rate 6mbit delay 10ms limit 1000", "cell": "rate 8mbit delay 20ms limit 1000"}
 BLACK_HOLE = "loss 100%"
 SCHEDULER, PATH_MANAGER = 64, 65  # include/mptcp_rs.h
+SETTINGS = {"subflows_max": 8, "stale_loss_cnt": 1}
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Case:
     not_in_tree: str = ""  # why a connection of two in-tree ends cannot do it
     choice: dict = field(default_factory=dict)  # socket options of ours that the programs set: name to value
     chooser: str = ""  # the end that has to be ours for it: client, sender
-    subflows: int = 8  # as many as an end of ours may have
+    settings: dict = field(default_factory=dict)  # sysctls of each end that is ours, if not as in SETTINGS
     closed: bool = False  # a server of ours lets nobody join at its first address
 
     def runs(self, pair, full):
@@ -205,6 +206,12 @@ def no_stall(run, _wire):
     return f"nothing came for {worst:.2f} s after the loss" if worst > 0.1 else None
 
 
+def short_stall(run, _wire):
+    """After the loss data came again about as soon as TCP's timeout allows."""
+    worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
+    return f"nothing came for {worst:.2f} s after the loss" if worst > 1 else None
+
+
 def alone(_run, wire):
     """No subflow was asked for."""
     return f"{len(wire.subflows)} subflows" if len(wire.subflows) != 1 else None
@@ -360,7 +367,9 @@ ROUTED = [
          [both_work, options_stripped, options_pass]),
     Case("the program chooses the redundant scheduler: a black hole is not noticed", [joined, all_on_both, no_stall],
          [both_work, some_data, black_hole, other_carries], links=ALIKE, choice={SCHEDULER: "redundant"}, chooser="sender",
-         subflows=2),
+         settings={"subflows_max": 2}),
+    Case("black hole, and no subflow ever counts as stale", [joined, short_stall], [both_work, black_hole, other_carries],
+         settings={"stale_loss_cnt": 0}, chooser="sender"),
     Case("the program wants no further subflows", [alone], [some_data], way="upload", choice={PATH_MANAGER: "none"},
          chooser="client"),
     Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 
-from path_cases import GROUPS
+from path_cases import GROUPS, SETTINGS
 from paths_wire import Wire
 from transfer import Data, enter, stream_socket
 
@@ -220,7 +220,8 @@ class Run:
             self.shape(path, netem)
         for namespace in ("client", "server"):
             if self.roles[namespace] == "ours":
-                self.do("limit", f"sysctl -qw net.mptcp_rs.subflows_max={self.case.subflows}", namespace=namespace)
+                for name, value in (SETTINGS | self.case.settings).items():
+                    self.do("set", f"sysctl -qw net.mptcp_rs.{name}={value}", namespace=namespace)
         if self.roles["server"] == "ours":
             self.do("closed", f"sysctl -qw net.mptcp_rs.allow_join_initial_addr_port={int(not self.case.closed)}",
                     namespace="server")

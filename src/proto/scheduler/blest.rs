@@ -25,7 +25,6 @@ use super::{
     Demand,
     Path,
     Scheduler,
-    Standing,
     BURST_MAX, //
 };
 use crate::time::Timestamp;
@@ -136,8 +135,8 @@ impl Scheduler for Blest {
         let Some((path, bytes)) = available else {
             return Choice::Wait;
         };
-        // No ACK can be expected of a stale path: there is nothing to wait for.
-        if path.index == fast.index || path.standing() > Some(Standing::Backup) {
+        // Without ACKs there is nothing to wait for.
+        if path.index == fast.index || !path.answers() {
             return send(path, bytes);
         }
         self.adapt(path, demand.now);

@@ -26,7 +26,6 @@ use super::{
     Demand,
     Path,
     Scheduler,
-    Standing,
     BURST_MAX, //
 };
 
@@ -99,8 +98,8 @@ impl Scheduler for Ecf {
         let Some((path, bytes)) = available else {
             return Choice::Wait;
         };
-        // No ACK can be expected of a stale path: there is nothing to wait for.
-        if path.index == fast.index || path.standing() > Some(Standing::Backup) {
+        // Without ACKs there is nothing to wait for.
+        if path.index == fast.index || !path.answers() {
             return send(path, bytes);
         }
         if fast.queued() > 0 && self.holds_back(fast, path, demand) {

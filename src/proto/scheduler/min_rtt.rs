@@ -30,7 +30,6 @@ use super::{
     Demand,
     Path,
     Scheduler,
-    Standing,
     BURST_MAX, //
 };
 
@@ -77,8 +76,8 @@ fn holds_back<'a>(
     bytes: u32,
     demand: &Demand,
 ) -> bool {
-    // No ACK can be expected of a stale path: there is nothing to wait for.
-    if slow.standing() > Some(Standing::Backup) {
+    // Without ACKs there is nothing to wait for.
+    if !slow.answers() {
         return false;
     }
     // A queue delays data, not ACKs; of the faster paths the earliest arrival counts.

@@ -91,6 +91,9 @@ pub struct Path {
     pub backup: bool,
     /// Whether it makes no progress: what is in flight may never be acknowledged.
     pub stale: bool,
+    /// Whether TCP's timeout has run out and nothing has answered since, however long it takes until
+    /// that makes it stale.
+    pub timed_out: bool,
     /// Whether it is established and may send.
     pub usable: bool,
 }
@@ -98,13 +101,18 @@ pub struct Path {
 /// How a usable subflow stands, the best first.
 ///
 /// A stale one counts as failed, so that a backup is used in its place; if everything is stale, all
-/// that is known says that the regular ones are to be preferred.
+/// that is known says that the regular ones are to be preferred. One that has timed out gives way to
+/// its like only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Standing {
     /// It works.
     Regular,
+    /// TCP waits there for an answer to what it has repeated.
+    LateRegular,
     /// It works, to be used in the event of failure of the others.
     Backup,
+    /// The same, and TCP waits there for an answer to what it has repeated.
+    LateBackup,
     /// It makes no progress.
     StaleRegular,
     /// It makes no progress, and is a backup.
@@ -128,6 +136,7 @@ impl Path {
         behind: 0,
         backup: false,
         stale: false,
+        timed_out: false,
         usable: false,
     };
 
@@ -137,13 +146,24 @@ impl Path {
     #[inline]
     #[must_use]
     pub const fn standing(&self) -> Option<Standing> {
-        match (self.usable, self.stale, self.backup) {
-            (false, _, _) => None,
-            (true, false, false) => Some(Standing::Regular),
-            (true, false, true) => Some(Standing::Backup),
-            (true, true, false) => Some(Standing::StaleRegular),
-            (true, true, true) => Some(Standing::StaleBackup),
+        if !self.usable {
+            return None;
         }
+        Some(match (self.stale, self.timed_out, self.backup) {
+            (true, _, false) => Standing::StaleRegular,
+            (true, _, true) => Standing::StaleBackup,
+            (false, true, false) => Standing::LateRegular,
+            (false, true, true) => Standing::LateBackup,
+            (false, false, false) => Standing::Regular,
+            (false, false, true) => Standing::Backup,
+        })
+    }
+
+    /// Tells whether ACKs come, as far as is known.
+    #[inline]
+    #[must_use]
+    pub const fn answers(&self) -> bool {
+        !self.stale && !self.timed_out
     }
 
     /// Returns the payload of a full segment: the MSS, as far as one burst can hold it.
@@ -394,11 +414,18 @@ mod tests {
     fn standing_prefers_progress_then_regular() {
         let mut path = path(0, 20, 10_000);
         let mut standings = Vec::new();
-        for (stale, backup) in [(false, false), (false, true), (true, false), (true, true)] {
-            (path.stale, path.backup) = (stale, backup);
-            standings.extend(path.standing());
+        for stale in [false, true] {
+            for backup in [false, true] {
+                for timed_out in [false, true] {
+                    (path.stale, path.backup, path.timed_out) = (stale, backup, timed_out);
+                    standings.extend(path.standing());
+                    assert_eq!(path.answers(), !stale && !timed_out);
+                }
+            }
         }
-        assert_eq!(standings.len(), 4);
+        // To a stale one a timeout adds nothing.
+        standings.dedup();
+        assert_eq!(standings.len(), 6);
         assert!(standings.is_sorted_by(|one, next| one < next));
         path.usable = false;
         assert_eq!(path.standing(), None);

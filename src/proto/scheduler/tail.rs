@@ -83,7 +83,9 @@ impl Tail {
             self.on_waiting();
             return None;
         }
-        let busy = paths.iter().filter(|path| !path.stale && path.queued() > 0);
+        let busy = paths
+            .iter()
+            .filter(|path| path.answers() && path.queued() > 0);
         let slow = busy.max_by_key(|path| path.round_trip(0))?;
         let idle = eligible(paths)
             .filter(|path| path.index != slow.index && path.room() > 0)

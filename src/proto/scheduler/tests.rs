@@ -22,6 +22,7 @@ pub(super) fn path(index: u8, rtt: u64, cwnd: u32) -> Path {
         behind: 0,
         backup: false,
         stale: false,
+        timed_out: false,
         usable: true,
     }
 }
@@ -91,8 +92,15 @@ fn regular_path_full_keeps_the_backup_idle() {
             stale: true,
             ..regular
         };
+        let late = Path {
+            timed_out: true,
+            ..regular
+        };
+        let slow = path(1, 900, 10_000);
         assert_eq!(choose(&[unusable, backup]), Some(1));
         assert_eq!(choose(&[stale, backup]), Some(1));
+        assert_eq!(choose(&[late, backup]), None, "{kind:?}");
+        assert_eq!(choose(&[late, slow]), Some(1), "{kind:?}");
         assert_eq!(choose(&[]), None);
     }
 }

@@ -57,6 +57,7 @@ fn path(source: &mut Source<'_>, index: u8) -> Path {
         behind: amount(source),
         backup: flags & 1 != 0,
         stale: flags & 2 != 0,
+        timed_out: flags & 8 != 0,
         usable: flags & 4 == 0,
     }
 }

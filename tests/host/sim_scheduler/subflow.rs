@@ -200,6 +200,7 @@ impl Subflow {
             behind: 0,
             backup: self.link.backup,
             stale: self.stale,
+            timed_out: self.timeouts > 0,
             usable: true,
         }
     }
