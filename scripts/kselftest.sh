@@ -4,9 +4,10 @@
 #   scripts/kselftest.sh [-k bare|stock] [-j GUESTS] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
 # GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. On the bare
 # kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the kernel's own MPTCP under
-# the same emulation. A subtest that does not pass is one that
-# tests/kselftest/expected.txt names with a reason, or the run fails. The last line is
-# `N passed, N failed, N skipped`, where those expected count as skipped; logs and TAP stay in /out.
+# the same emulation. On the bare kernel a subtest that does not pass is one that tests/kselftest/expected.txt names with
+# a reason, or the run fails, and each line has beside it what tests/kselftest/in-tree.txt keeps of the last whole run on
+# the stock kernel, which is the file in-tree.txt that such a run leaves. The last line is
+# `N passed, N failed, N skipped`, where those expected count as skipped; logs and TAP stay in the folder out.
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
@@ -55,6 +56,13 @@ expected() {
 		END { exit !found }' "$project/tests/kselftest/expected.txt"
 }
 
+# beside SCRIPT: the figures of the kernel's own MPTCP for a line of the table, if it has been measured.
+beside() {
+	[ "$flavour" = bare ] && awk -F' \\| ' -v script="$1" '
+		$1 == script { printf "   in-tree %4d passed %4d failed %4d skipped", $2, $3, $4 }' "$project/tests/kselftest/in-tree.txt"
+	echo
+}
+
 for wanted in "$@"; do
 	[ -f "$tests/net/mptcp/${wanted%% *}.sh" ] ||
 		die "no selftest is called ${wanted%% *}: $(cd "$tests/net/mptcp" && echo ./*.sh)"
@@ -73,6 +81,7 @@ printf '%s\n' "$@" | xargs -d '\n' -n 1 -P "$at_once" sh -euc '
 ' "$project" "$flavour" "${LIMIT:-7200}" "$tests" "$out"
 
 passed=0 failed=0 skipped=0
+[ "$flavour" = bare ] || : >"$out/in-tree.txt"
 for wanted in "$@"; do
 	script=${wanted%% *}
 	results=$out/$(echo "$wanted" | tr -d ' ')
@@ -97,7 +106,9 @@ for wanted in "$@"; do
 		*) good=$((good + 1)) ;;
 		esac
 	done <"$results/tap"
-	printf '%-18s %4d passed %4d failed %4d skipped %6d s\n' "$wanted" $good $bad $out_of_scope "$(cat "$results/seconds")"
+	printf '%-18s %4d passed %4d failed %4d skipped %6d s' "$wanted" $good $bad $out_of_scope "$(cat "$results/seconds")"
+	beside "$wanted"
+	[ "$flavour" = bare ] || echo "$wanted | $good | $bad | $out_of_scope" >>"$out/in-tree.txt"
 	passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + out_of_scope))
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -20,6 +20,7 @@
 //! C counterpart: `net/mptcp/protocol.c` (`__mptcp_move_skb`, `mptcp_data_queue_ofo`).
 
 use crate::ring::{
+    kept_in_ring,
     Full,
     Ring, //
 };
@@ -216,28 +217,7 @@ impl<S> Ranges<S>
 where
     S: AsRef<[Range]> + AsMut<[Range]>,
 {
-    /// Makes an empty set; what the storage contains is not looked at.
-    #[inline]
-    #[must_use]
-    pub const fn new(storage: S) -> Self {
-        Self {
-            ring: Ring::new(storage),
-        }
-    }
-
-    /// Returns how many ranges there are.
-    #[inline]
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Tells whether the set is empty.
-    #[inline]
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.ring.len() == 0
-    }
+    kept_in_ring!("ranges");
 
     /// Returns the first range.
     #[inline]

@@ -11,6 +11,42 @@
 
 use core::marker::PhantomData;
 
+/// What every collection has that is kept in its field `ring`; the words say what it holds.
+macro_rules! kept_in_ring {
+    ($entries:literal) => {
+        /// Makes an empty one; what the storage contains is not looked at.
+        #[inline]
+        #[must_use]
+        pub const fn new(storage: S) -> Self {
+            Self {
+                ring: $crate::ring::Ring::new(storage),
+            }
+        }
+
+        #[doc = concat!("Returns how many ", $entries, " there are.")]
+        #[inline]
+        #[must_use]
+        pub const fn len(&self) -> usize {
+            self.ring.len()
+        }
+
+        /// Tells whether there are none.
+        #[inline]
+        #[must_use]
+        pub const fn is_empty(&self) -> bool {
+            self.ring.len() == 0
+        }
+
+        #[doc = concat!("Returns how many ", $entries, " the storage has room for.")]
+        #[inline]
+        #[must_use]
+        pub fn capacity(&self) -> usize {
+            self.ring.capacity()
+        }
+    };
+}
+pub(crate) use kept_in_ring;
+
 /// The ring has no free slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;

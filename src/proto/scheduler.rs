@@ -284,6 +284,32 @@ fn eligible(paths: &[Path]) -> impl Iterator<Item = &Path> + Clone {
         .filter(move |path| best.is_some() && path.standing() == best)
 }
 
+/// Returns the fastest of the paths that take part.
+#[inline]
+fn fastest(paths: &[Path]) -> Option<&Path> {
+    eligible(paths).min_by_key(|path| path.smoothed_rtt())
+}
+
+/// Chooses the fastest path that has room, unless `waits` tells that the slower one it is had better
+/// be left out until `fast` has room; it is not asked where no ACK can be expected.
+fn fastest_with_room(
+    paths: &[Path],
+    fast: &Path,
+    demand: &Demand,
+    waits: impl FnOnce(&Path) -> bool,
+) -> Choice {
+    let available = eligible(paths)
+        .map(|path| (path, burst(path, demand, BURST_MAX)))
+        .filter(|(_, bytes)| *bytes > 0)
+        .min_by_key(|(path, _)| path.smoothed_rtt());
+    match available {
+        None => Choice::Wait,
+        Some((path, bytes)) if path.index == fast.index || !path.answers() => send(path, bytes),
+        Some((slow, _)) if waits(slow) => Choice::Wait,
+        Some((slow, _)) => send(slow, burst(slow, demand, slow.share())),
+    }
+}
+
 /// Returns how much of `demand` goes to `path` in one burst, at most about `most` bytes; zero if it
 /// has no room or it is too early.
 ///

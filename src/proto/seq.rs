@@ -22,6 +22,84 @@
 //! C counterpart: `include/linux/tcp.h` and `net/mptcp/protocol.h` (`before64`, `after64`,
 //! `__mptcp_expand_seq`).
 
+/// Gives a type of sequence numbers its arithmetic; the words are for its documentation.
+macro_rules! impl_sequence {
+    ($name:ident, $value:ident, $bits:literal, $half:literal) => {
+        impl $name {
+            /// Half of the space: the first wrapping difference that counts as negative.
+            const HALF: $value = 1 << ($value::BITS - 1);
+
+            #[doc = concat!("Makes a number from its ", $bits, " bits, in host order.")]
+            #[inline]
+            #[must_use]
+            pub const fn new(value: $value) -> Self {
+                Self(value)
+            }
+
+            #[doc = concat!("Returns the ", $bits, " bits, in host order.")]
+            #[inline]
+            #[must_use]
+            pub const fn get(self) -> $value {
+                self.0
+            }
+
+            /// Returns the number `bytes` further on.
+            #[inline]
+            #[must_use]
+            pub const fn advance(self, bytes: $value) -> Self {
+                Self(self.0.wrapping_add(bytes))
+            }
+
+            /// Returns the number `bytes` further back.
+            #[inline]
+            #[must_use]
+            pub const fn retreat(self, bytes: $value) -> Self {
+                Self(self.0.wrapping_sub(bytes))
+            }
+
+            /// Tells whether `self` comes strictly before `other`.
+            ///
+            #[doc = concat!("Of two numbers exactly 2^", $half, " apart each comes both before and")]
+            /// after the other: callers keep what they compare inside half of the space.
+            #[inline]
+            #[must_use]
+            pub const fn before(self, other: Self) -> bool {
+                self.0.wrapping_sub(other.0) >= Self::HALF
+            }
+
+            /// Tells whether `self` comes strictly after `other`: `other.before(self)`.
+            #[inline]
+            #[must_use]
+            pub const fn after(self, other: Self) -> bool {
+                other.before(self)
+            }
+
+            /// Tells whether `self` equals `other` or comes before it.
+            #[inline]
+            #[must_use]
+            pub const fn at_or_before(self, other: Self) -> bool {
+                self.0 == other.0 || self.before(other)
+            }
+
+            /// Tells whether `self` equals `other` or comes after it.
+            #[inline]
+            #[must_use]
+            pub const fn at_or_after(self, other: Self) -> bool {
+                self.0 == other.0 || self.after(other)
+            }
+
+            #[doc = concat!("Returns how many bytes lie from `earlier` up to `self`, modulo 2^", $bits, ".")]
+            ///
+            /// The result is a plain distance only if `earlier.at_or_before(self)`.
+            #[inline]
+            #[must_use]
+            pub const fn distance_from(self, earlier: Self) -> $value {
+                self.0.wrapping_sub(earlier.0)
+            }
+        }
+    };
+}
+
 /// A data sequence number: the position of a byte in the data stream of a connection.
 ///
 /// Host order, modulo 2^64.
@@ -30,75 +108,15 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct DataSeq(u64);
 
+impl_sequence!(DataSeq, u64, "64", "63");
+
 impl DataSeq {
-    /// Half of the space: the first wrapping difference that counts as negative.
-    const HALF: u64 = 1 << 63;
-
-    /// Makes a number from its 64 bits, in host order.
-    #[inline]
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(value)
-    }
-
-    /// Returns the 64 bits, in host order.
-    #[inline]
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
     /// Returns the 32 least significant bits, which is what the short form of a DSS option carries.
     #[inline]
     #[must_use]
     pub const fn low32(self) -> u32 {
         // CAST: the mask leaves 32 bits, so the conversion loses nothing.
         (self.0 & 0xffff_ffff) as u32
-    }
-
-    /// Returns the number `bytes` further on.
-    #[inline]
-    #[must_use]
-    pub const fn advance(self, bytes: u64) -> Self {
-        Self(self.0.wrapping_add(bytes))
-    }
-
-    /// Returns the number `bytes` further back.
-    #[inline]
-    #[must_use]
-    pub const fn retreat(self, bytes: u64) -> Self {
-        Self(self.0.wrapping_sub(bytes))
-    }
-
-    /// Tells whether `self` comes strictly before `other`.
-    ///
-    /// Of two numbers exactly 2^63 apart each comes both before and after the other: callers keep
-    /// what they compare inside half of the space.
-    #[inline]
-    #[must_use]
-    pub const fn before(self, other: Self) -> bool {
-        self.0.wrapping_sub(other.0) >= Self::HALF
-    }
-
-    /// Tells whether `self` comes strictly after `other`: `other.before(self)`.
-    #[inline]
-    #[must_use]
-    pub const fn after(self, other: Self) -> bool {
-        other.before(self)
-    }
-
-    /// Tells whether `self` equals `other` or comes before it.
-    #[inline]
-    #[must_use]
-    pub const fn at_or_before(self, other: Self) -> bool {
-        self.0 == other.0 || self.before(other)
-    }
-
-    /// Tells whether `self` equals `other` or comes after it.
-    #[inline]
-    #[must_use]
-    pub const fn at_or_after(self, other: Self) -> bool {
-        self.0 == other.0 || self.after(other)
     }
 
     /// Returns the later of the two.
@@ -121,15 +139,6 @@ impl DataSeq {
         } else {
             self
         }
-    }
-
-    /// Returns how many bytes lie from `earlier` up to `self`, modulo 2^64.
-    ///
-    /// The result is a plain distance only if `earlier.at_or_before(self)`.
-    #[inline]
-    #[must_use]
-    pub const fn distance_from(self, earlier: Self) -> u64 {
-        self.0.wrapping_sub(earlier.0)
     }
 
     /// Returns the number nearest to `near` whose 32 least significant bits are `low`.
@@ -165,78 +174,7 @@ impl DataSeq {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct SubflowSeq(u32);
 
-impl SubflowSeq {
-    /// Half of the space: the first wrapping difference that counts as negative.
-    const HALF: u32 = 1 << 31;
-
-    /// Makes a number from its 32 bits, in host order.
-    #[inline]
-    #[must_use]
-    pub const fn new(value: u32) -> Self {
-        Self(value)
-    }
-
-    /// Returns the 32 bits, in host order.
-    #[inline]
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-
-    /// Returns the number `bytes` further on.
-    #[inline]
-    #[must_use]
-    pub const fn advance(self, bytes: u32) -> Self {
-        Self(self.0.wrapping_add(bytes))
-    }
-
-    /// Returns the number `bytes` further back.
-    #[inline]
-    #[must_use]
-    pub const fn retreat(self, bytes: u32) -> Self {
-        Self(self.0.wrapping_sub(bytes))
-    }
-
-    /// Tells whether `self` comes strictly before `other`.
-    ///
-    /// Of two numbers exactly 2^31 apart each comes both before and after the other: callers keep
-    /// what they compare inside half of the space.
-    #[inline]
-    #[must_use]
-    pub const fn before(self, other: Self) -> bool {
-        self.0.wrapping_sub(other.0) >= Self::HALF
-    }
-
-    /// Tells whether `self` comes strictly after `other`: `other.before(self)`.
-    #[inline]
-    #[must_use]
-    pub const fn after(self, other: Self) -> bool {
-        other.before(self)
-    }
-
-    /// Tells whether `self` equals `other` or comes before it.
-    #[inline]
-    #[must_use]
-    pub const fn at_or_before(self, other: Self) -> bool {
-        self.0 == other.0 || self.before(other)
-    }
-
-    /// Tells whether `self` equals `other` or comes after it.
-    #[inline]
-    #[must_use]
-    pub const fn at_or_after(self, other: Self) -> bool {
-        self.0 == other.0 || self.after(other)
-    }
-
-    /// Returns how many bytes lie from `earlier` up to `self`, modulo 2^32.
-    ///
-    /// The result is a plain distance only if `earlier.at_or_before(self)`.
-    #[inline]
-    #[must_use]
-    pub const fn distance_from(self, earlier: Self) -> u32 {
-        self.0.wrapping_sub(earlier.0)
-    }
-}
+impl_sequence!(SubflowSeq, u32, "32", "31");
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use super::{
     SPAN_MAX, //
 };
 use crate::ring::{
+    kept_in_ring,
     Full,
     Ring, //
 };
@@ -98,35 +99,7 @@ impl<S> Checked<S>
 where
     S: AsRef<[CheckedMapping]> + AsMut<[CheckedMapping]>,
 {
-    /// Makes an empty table; what the storage contains is not looked at.
-    #[inline]
-    #[must_use]
-    pub const fn new(storage: S) -> Self {
-        Self {
-            ring: Ring::new(storage),
-        }
-    }
-
-    /// Returns how many mappings wait.
-    #[inline]
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Tells whether no mapping waits.
-    #[inline]
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.ring.len() == 0
-    }
-
-    /// Returns how many mappings the storage has room for.
-    #[inline]
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.ring.capacity()
-    }
+    kept_in_ring!("mappings");
 
     /// Returns the first mapping that waits.
     #[inline]

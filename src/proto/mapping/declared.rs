@@ -9,6 +9,7 @@ use super::{
     WIRE_LEN_MAX, //
 };
 use crate::ring::{
+    kept_in_ring,
     Full,
     Ring, //
 };
@@ -90,35 +91,7 @@ where
     S: AsRef<[T]> + AsMut<[T]>,
     T: Declaration,
 {
-    /// Makes an empty memory; what the storage contains is not looked at.
-    #[inline]
-    #[must_use]
-    pub const fn new(storage: S) -> Self {
-        Self {
-            ring: Ring::new(storage),
-        }
-    }
-
-    /// Returns how many declarations are remembered.
-    #[inline]
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Tells whether no declaration is remembered.
-    #[inline]
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.ring.len() == 0
-    }
-
-    /// Returns how many declarations the storage has room for.
-    #[inline]
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.ring.capacity()
-    }
+    kept_in_ring!("declarations");
 
     /// Returns the end of the last declaration: where bytes begin that were never declared.
     #[inline]

@@ -10,6 +10,7 @@ use super::{
     SPAN_MAX, //
 };
 use crate::ring::{
+    kept_in_ring,
     Full,
     Ring, //
 };
@@ -46,35 +47,7 @@ impl<S> Table<S>
 where
     S: AsRef<[Mapping]> + AsMut<[Mapping]>,
 {
-    /// Makes an empty table; what the storage contains is not looked at.
-    #[inline]
-    #[must_use]
-    pub const fn new(storage: S) -> Self {
-        Self {
-            ring: Ring::new(storage),
-        }
-    }
-
-    /// Returns how many entries there are.
-    #[inline]
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Tells whether the table has no entry.
-    #[inline]
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.ring.len() == 0
-    }
-
-    /// Returns how many entries the storage has room for.
-    #[inline]
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.ring.capacity()
-    }
+    kept_in_ring!("entries");
 
     /// Returns the first entry.
     #[inline]

@@ -18,14 +18,12 @@
 //! Heterogeneous Networks, IFIP Networking 2016.
 
 use super::{
-    burst,
-    eligible,
-    send,
+    fastest,
+    fastest_with_room,
     Choice,
     Demand,
     Path,
-    Scheduler,
-    BURST_MAX, //
+    Scheduler, //
 };
 use crate::time::Timestamp;
 
@@ -123,28 +121,14 @@ impl Default for Blest {
 
 impl Scheduler for Blest {
     fn choose(&mut self, paths: &[Path], demand: &Demand) -> Choice {
-        let eligible = eligible(paths);
-        let Some(fast) = eligible.clone().min_by_key(|path| path.smoothed_rtt()) else {
+        let Some(fast) = fastest(paths) else {
             return Choice::Wait;
         };
         self.observe(fast, demand);
-        let available = eligible
-            .map(|path| (path, burst(path, demand, BURST_MAX)))
-            .filter(|(_, bytes)| *bytes > 0)
-            .min_by_key(|(path, _)| path.smoothed_rtt());
-        let Some((path, bytes)) = available else {
-            return Choice::Wait;
-        };
-        // Without ACKs there is nothing to wait for.
-        if path.index == fast.index || !path.answers() {
-            return send(path, bytes);
-        }
-        self.adapt(path, demand.now);
-        if fast.queued() > 0 && self.holds_back(fast, path, demand) {
-            Choice::Wait
-        } else {
-            send(path, burst(path, demand, path.share()))
-        }
+        fastest_with_room(paths, fast, demand, |slow| {
+            self.adapt(slow, demand.now);
+            fast.queued() > 0 && self.holds_back(fast, slow, demand)
+        })
     }
 }
 

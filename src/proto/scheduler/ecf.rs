@@ -19,14 +19,12 @@
 //! Heterogeneous Paths, CoNEXT 2017.
 
 use super::{
-    burst,
-    eligible,
-    send,
+    fastest,
+    fastest_with_room,
     Choice,
     Demand,
     Path,
-    Scheduler,
-    BURST_MAX, //
+    Scheduler, //
 };
 
 /// `1 / beta`.
@@ -87,26 +85,12 @@ fn rounds(path: &Path, bytes: u64) -> u64 {
 
 impl Scheduler for Ecf {
     fn choose(&mut self, paths: &[Path], demand: &Demand) -> Choice {
-        let eligible = eligible(paths);
-        let Some(fast) = eligible.clone().min_by_key(|path| path.smoothed_rtt()) else {
+        let Some(fast) = fastest(paths) else {
             return Choice::Wait;
         };
-        let available = eligible
-            .map(|path| (path, burst(path, demand, BURST_MAX)))
-            .filter(|(_, bytes)| *bytes > 0)
-            .min_by_key(|(path, _)| path.smoothed_rtt());
-        let Some((path, bytes)) = available else {
-            return Choice::Wait;
-        };
-        // Without ACKs there is nothing to wait for.
-        if path.index == fast.index || !path.answers() {
-            return send(path, bytes);
-        }
-        if fast.queued() > 0 && self.holds_back(fast, path, demand) {
-            Choice::Wait
-        } else {
-            send(path, burst(path, demand, path.share()))
-        }
+        fastest_with_room(paths, fast, demand, |slow| {
+            fast.queued() > 0 && self.holds_back(fast, slow, demand)
+        })
     }
 }
 
