@@ -55,8 +55,8 @@ pub(crate) fn after_read(connection: &Connection) {
         return;
     }
     // A Data ACK on one subflow is no answer to what has come on the others.
-    let owing = connection.hold_subflows(|ssk| ssk.owes_ack(ssk.unacked().into(), drained));
-    for ssk in owing.into_iter().flatten() {
+    let owes = |ssk: Sock| ssk.owes_ack(ssk.unacked().into(), drained);
+    for ssk in connection.hold_subflows(owes) {
         if !segment::answer_at_once(ssk) {
             connection.schedule(event::ANSWER);
         }

@@ -410,7 +410,7 @@ pub(crate) struct Settings {
     pub(crate) scheduler: scheduler::Kind,
     /// Subflows that `ndiffports` sets up, the first included: 1..=8.
     pub(crate) ndiffports: u8,
-    /// Subflows of a connection, the first included: 1..=16.
+    /// Subflows of a connection, the first included: 1..=64.
     pub(crate) subflows_max: u8,
     /// Announced addresses of the peer that a connection takes in: 0..=8.
     pub(crate) peer_addresses_max: u8,

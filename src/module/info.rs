@@ -231,7 +231,7 @@ fn for_each_subflow(
 ) -> Result<u32> {
     let mut count = 0;
     let mut result = Ok(());
-    for ssk in connection.hold_subflows(|_| true).into_iter().flatten() {
+    for ssk in connection.hold_subflows(|_| true) {
         if result.is_ok() {
             ssk.lock(false);
             let id = subflow::of(ssk).map_or(0, |subflow| subflow.id().number());

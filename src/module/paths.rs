@@ -68,8 +68,7 @@ const DECISIONS: u32 = 64;
 /// The path manager's state of a connection; made when it is first asked for, `None` without memory.
 pub(crate) fn of<'a>(data: &'a mut DataLock<'_>) -> Option<&'a mut Paths> {
     if data.paths.is_none() {
-        let paths = begin(data.connection());
-        data.paths = Some(KBox::new(paths, GFP_ATOMIC).ok()?);
+        data.paths = begin(data.connection());
     }
     data.paths.as_deref_mut()
 }
@@ -79,8 +78,8 @@ pub(crate) fn existing<'a>(data: &'a mut DataLock<'_>) -> Option<&'a Paths> {
     data.paths.as_deref()
 }
 
-/// The state of a connection that has only its first subflow.
-fn begin(connection: &Connection) -> Paths {
+/// The state of a connection that has only its first subflow; `None` without memory.
+fn begin(connection: &Connection) -> Option<KBox<Paths>> {
     let settings = choice::settings(connection.msk());
     let config = settings.path_config(role(connection));
     let (local, peer) = ends(connection.first());
@@ -99,11 +98,12 @@ fn begin(connection: &Connection) -> Paths {
         families: families(connection.msk()),
         connect_from: now(),
     };
-    let mut paths = Paths::new(config, &setup, now());
+    let memory = KBox::new_uninit(GFP_ATOMIC).ok()?;
+    let mut paths = KBox::write(memory, Paths::new(config, &setup, now()));
     if settings.path_manager == Kind::Endpoint {
         tell_endpoints(&mut paths, connection.msk().net());
     }
-    paths
+    Some(paths)
 }
 
 /// Which addresses a socket can have to do with.

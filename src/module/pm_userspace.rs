@@ -218,7 +218,7 @@ fn find(connection: &Connection, local: &Wanted<'_>, peer: &Wanted<'_>) -> Optio
         wanted.addr.map(canonical) == Some(addr) && wanted.port.is_none_or(|wanted| wanted == port)
     };
     let mut found = None;
-    for ssk in connection.hold_subflows(|_| true).into_iter().flatten() {
+    for ssk in connection.hold_subflows(|_| true) {
         let ends = paths::ends(ssk);
         if is(local, ends.0) && is(peer, ends.1) {
             ssk.lock(false);

@@ -115,7 +115,7 @@ fn push_all(owned: &mut Owned<'_>, ssk: Sock, flags: u32, fin: bool) {
 
 /// Hands each subflow what the scheduler says.
 fn push_scheduled(owned: &mut Owned<'_>, flags: u32) {
-    let mut refused = 0u32;
+    let mut refused = 0u64;
     for _ in 0..TURNS {
         let Some(turn) = schedule::next(owned, refused)
             .or_else(|| schedule::rescue(owned, refused))
@@ -138,7 +138,7 @@ fn push_scheduled(owned: &mut Owned<'_>, flags: u32) {
         ssk.release();
         if sent < asked || sent == 0 {
             // It has no memory, or is about to end: the others go on without it.
-            refused |= 1 << slot;
+            refused |= schedule::bit(slot);
         }
     }
 }

@@ -12,8 +12,12 @@ use crate::subflow::{
     self,
     Subflow, //
 };
+use crate::subflows::FEW;
+use kernel::alloc::{
+    flags::GFP_ATOMIC,
+    KVec, //
+};
 use kernel::sync::rcu;
-use mptcp_proto::path_manager::SUBFLOWS;
 use mptcp_proto::scheduler::{
     Choice,
     Demand,
@@ -51,12 +55,15 @@ pub(crate) enum Turn {
     },
 }
 
-/// How many subflows hardly any connection exceeds: what describes them is small, and quickly made.
-const FEW: usize = 4;
+/// The bit of a slot.
+#[inline]
+pub(crate) fn bit(slot: u8) -> u64 {
+    1u64.wrapping_shl(slot.into())
+}
 
 /// Says what to hand over next, nothing when all that can be sent has been. Subflows whose bits are
 /// set in `refused` get nothing.
-pub(crate) fn next(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+pub(crate) fn next(owned: &mut Owned<'_>, refused: u64) -> Option<Turn> {
     let repeats = owned.queue().repeats().bytes();
     let waiting = owned.queue().unsent();
     if repeats == 0 && waiting == 0 && !owned.duplicates() {
@@ -109,7 +116,7 @@ pub(crate) fn next_for_new(owned: &mut Owned<'_>, len: usize) -> Option<(Sock, u
 /// full, and the oldest data is on a slow subflow.
 ///
 /// C. Raiciu et al.: How Hard Can It Be?, NSDI 2012, Section 4.2.
-pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u64) -> Option<Turn> {
     let connection = owned.connection();
     let waiting = owned.queue().unsent();
     let demand = demand(owned, 0, waiting);
@@ -154,7 +161,7 @@ pub(crate) fn rescue(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
 }
 
 /// Says what a fast subflow is to copy of what a slow one still has on its way, as nothing waits.
-pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u32) -> Option<Turn> {
+pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u64) -> Option<Turn> {
     if owned.queue().has_unsent() || owned.duplicates() {
         owned.tail().on_waiting();
         return None;
@@ -261,41 +268,38 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(unsafe { bindings::mptcp_shim_now_us() })
 }
 
-/// Asks a question about the subflows that may carry data.
+/// Asks a question about the subflows that may carry data; one that joins meanwhile may be left out, and
+/// all but a few if there is no memory to describe them.
 fn with_paths<R>(
     owned: &mut Owned<'_>,
-    refused: u32,
+    refused: u64,
     now: Timestamp,
     ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
 ) -> R {
-    if usize::from(owned.connection().subflows().count()) <= FEW {
-        with_up_to::<FEW, R>(owned, refused, now, ask)
-    } else {
-        with_up_to::<SUBFLOWS, R>(owned, refused, now, ask)
-    }
+    let mut few = [Path::UNUSABLE; FEW];
+    let mut many = KVec::new();
+    let count = usize::from(owned.connection().subflows().count());
+    let is_many = count > FEW && many.resize(count, Path::UNUSABLE, GFP_ATOMIC).is_ok();
+    let paths = if is_many { &mut many[..] } else { &mut few[..] };
+    let count = describe_all(owned, refused, now, paths);
+    ask(owned, paths.get(..count).unwrap_or_default())
 }
 
-/// See [`with_paths`]; a subflow that joins meanwhile may be left out.
-fn with_up_to<const N: usize, R>(
-    owned: &mut Owned<'_>,
-    refused: u32,
-    now: Timestamp,
-    ask: impl FnOnce(&mut Owned<'_>, &[Path]) -> R,
-) -> R {
+/// Describes as many subflows as there is room for; returns how many.
+fn describe_all(owned: &mut Owned<'_>, refused: u64, now: Timestamp, paths: &mut [Path]) -> usize {
     let connection = owned.connection();
     // Who repeats what was lost does not ask how far each is behind.
     let copies = owned.duplicates() && owned.queue().repeats().is_empty();
     let nxt = owned.queue().nxt();
     let una = owned.data().proto.snd_una();
-    let mut paths = [Path::UNUSABLE; N];
     let mut count = 0;
-    let guard = rcu::read_lock();
+    let _guard = rcu::read_lock();
     for (slot, ssk) in connection.subflows().iter() {
         let (Some(subflow), Some(place)) = (subflow::of(ssk), paths.get_mut(count)) else {
             continue;
         };
         *place = describe(slot, ssk, subflow, now);
-        place.usable &= refused & (1 << slot) == 0;
+        place.usable &= refused & bit(slot) == 0;
         if copies {
             let from = subflow.copied().later(una);
             if from.before(nxt) {
@@ -304,8 +308,7 @@ fn with_up_to<const N: usize, R>(
         }
         count += 1;
     }
-    drop(guard);
-    ask(owned, paths.get(..count).unwrap_or_default())
+    count
 }
 
 /// Describes one subflow.

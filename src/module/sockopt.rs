@@ -139,7 +139,7 @@ pub(crate) unsafe extern "C" fn setsockopt(
         Scope::Connection => unsafe { set_on(msk, level, name, value, len) },
         Scope::Both => {
             let mut result = 0;
-            for ssk in connection.hold_subflows(|_| true).into_iter().flatten() {
+            for ssk in connection.hold_subflows(|_| true) {
                 if result == 0 {
                     // SAFETY: As above; held.
                     result = unsafe { set_on(ssk, level, name, value, len) };

@@ -18,28 +18,35 @@ use core::sync::atomic::{
     AtomicU8,
     Ordering, //
 };
+use kernel::alloc::{
+    flags::GFP_ATOMIC,
+    KBox, //
+};
+use kernel::sync::SetOnce;
 use kernel::warn_on;
 use mptcp_proto::path_manager::SUBFLOWS;
+
+/// How many subflows hardly any connection exceeds: room for more is made when it does.
+pub(crate) const FEW: usize = 4;
 
 /// Subflows that were taken out of their slots, to be closed when no socket is owned any more. One that is
 /// forgotten keeps the module for ever, so that gets a warning.
 #[must_use = "a subflow that was taken is to be closed"]
 pub(crate) struct Removed {
-    /// The sockets, each with its hold.
-    sockets: [Option<Sock>; SUBFLOWS],
+    /// The sockets, each with its hold, once there is one.
+    sockets: Option<[Option<Sock>; SUBFLOWS]>,
 }
 
 impl Removed {
     /// None.
     pub(crate) const fn none() -> Self {
-        Self {
-            sockets: [None; SUBFLOWS],
-        }
+        Self { sockets: None }
     }
 
     /// Adds a subflow; a slot holds one at a time, so there is always a place.
     pub(crate) fn push(&mut self, ssk: Sock) {
-        if let Some(place) = self.sockets.iter_mut().find(|place| place.is_none()) {
+        let sockets = self.sockets.get_or_insert([None; SUBFLOWS]);
+        if let Some(place) = sockets.iter_mut().find(|place| place.is_none()) {
             *place = Some(ssk);
         }
     }
@@ -50,34 +57,38 @@ impl Removed {
     ///
     /// Process; no socket is owned.
     pub(crate) fn close(mut self) {
-        for ssk in self.sockets.iter_mut().filter_map(Option::take) {
-            proto_ops::close_subflow(ssk);
+        for place in self.sockets.iter_mut().flatten() {
+            if let Some(ssk) = place.take() {
+                proto_ops::close_subflow(ssk);
+            }
         }
+        self.sockets = None;
     }
 }
 
 impl Drop for Removed {
     #[inline]
     fn drop(&mut self) {
-        warn_on!(self.sockets.iter().any(Option::is_some));
+        warn_on!(self.sockets.is_some());
     }
 }
 
 impl Connection {
-    /// Those of the subflows that are `wanted`, each with a reference for the caller.
+    /// Those of the subflows that are `wanted`, one after the other, each with a reference for the caller.
     ///
     /// # Locking
     ///
-    /// Takes the data lock.
-    pub(crate) fn hold_subflows(&self, wanted: impl Fn(Sock) -> bool) -> [Option<Sock>; SUBFLOWS] {
-        let mut held = [None; SUBFLOWS];
-        let _data = DataLock::take(self);
-        let all = self.subflows().iter().filter(|(_, ssk)| wanted(*ssk));
-        for (place, (_, ssk)) in held.iter_mut().zip(all) {
-            ssk.hold();
-            *place = Some(ssk);
-        }
-        held
+    /// Takes the data lock for each.
+    pub(crate) fn hold_subflows<'a>(
+        &'a self,
+        wanted: impl Fn(Sock) -> bool + 'a,
+    ) -> impl Iterator<Item = Sock> + 'a {
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let (slot, ssk) = self.hold_wanted(next, &wanted)?;
+            next = slot.saturating_add(1);
+            Some(ssk)
+        })
     }
 
     /// The next subflow in a slot from `slot` on, with its slot, and a reference for the caller.
@@ -86,13 +97,21 @@ impl Connection {
     ///
     /// Takes the data lock.
     pub(crate) fn hold_subflow(&self, slot: u8) -> Option<(u8, Sock)> {
+        self.hold_wanted(slot, |_| true)
+    }
+
+    /// See [`Self::hold_subflow`]; one that is `wanted`.
+    fn hold_wanted(&self, slot: u8, wanted: impl Fn(Sock) -> bool) -> Option<(u8, Sock)> {
         let _data = DataLock::take(self);
         let mut subflows = self.subflows().iter();
-        let (slot, ssk) = subflows.find(|(place, _)| *place >= slot)?;
+        let (slot, ssk) = subflows.find(|(place, ssk)| *place >= slot && wanted(*ssk))?;
         ssk.hold();
         Some((slot, ssk))
     }
 }
+
+/// A place for a subflow; NULL where there is none.
+type Slot = AtomicPtr<bindings::sock>;
 
 /// The subflows of one connection.
 ///
@@ -101,8 +120,10 @@ impl Connection {
 /// A slot is filled under the data lock, and emptied under the data lock by the owner of the
 /// connection socket. Either of the two is enough to use what the slots hold.
 pub(crate) struct Subflows {
-    /// The sockets; NULL where there is none.
-    slots: [AtomicPtr<bindings::sock>; SUBFLOWS],
+    /// The first slots.
+    slots: [Slot; FEW],
+    /// The others, once one of them has been used.
+    more: SetOnce<KBox<[Slot; SUBFLOWS - FEW]>>,
     /// How many slots are filled.
     count: AtomicU8,
     /// Whether the slots are being emptied for good.
@@ -112,12 +133,13 @@ pub(crate) struct Subflows {
 impl Subflows {
     /// The slots of a connection that has only its first subflow.
     pub(crate) fn new(first: Sock) -> Self {
-        let mut slots = [const { AtomicPtr::new(null_mut()) }; SUBFLOWS];
+        let mut slots = [const { Slot::new(null_mut()) }; FEW];
         if let Some(slot) = slots.first_mut() {
-            *slot = AtomicPtr::new(first.as_ptr());
+            *slot = Slot::new(first.as_ptr());
         }
         Self {
             slots,
+            more: SetOnce::new(),
             count: AtomicU8::new(1),
             shut: AtomicBool::new(false),
         }
@@ -129,10 +151,27 @@ impl Subflows {
         self.count.load(Ordering::Acquire)
     }
 
+    /// The slots that there is memory for.
+    #[inline]
+    fn slots(&self) -> impl Iterator<Item = (u8, &Slot)> {
+        let more = self.more.as_ref().map_or(&[][..], |more| &more[..]);
+        (0u8..).zip(self.slots.iter().chain(more))
+    }
+
+    /// A slot, if there is memory for it.
+    #[inline]
+    fn slot(&self, slot: u8) -> Option<&Slot> {
+        let index = usize::from(slot);
+        match index.checked_sub(FEW) {
+            None => self.slots.get(index),
+            Some(index) => self.more.as_ref()?.get(index),
+        }
+    }
+
     /// The subflow in a slot.
     #[inline]
     pub(crate) fn get(&self, slot: u8) -> Option<Sock> {
-        let raw = self.slots.get(usize::from(slot))?.load(Ordering::Acquire);
+        let raw = self.slot(slot)?.load(Ordering::Acquire);
         // SAFETY: The slot's hold keeps the socket while the caller has one of the two locks.
         unsafe { Sock::from_raw(raw) }
     }
@@ -140,8 +179,7 @@ impl Subflows {
     /// The subflows with their slots.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Sock)> + '_ {
-        (0u8..)
-            .zip(&self.slots)
+        self.slots()
             .take(if self.count() == 0 { 0 } else { SUBFLOWS })
             .filter_map(|(slot, place)| {
                 // SAFETY: As in `get`.
@@ -164,10 +202,20 @@ impl Subflows {
         self.shut.load(Ordering::Acquire)
     }
 
-    /// Puts a subflow into an empty slot, and its hold with it; `false` when the slot is not empty, or
-    /// the slots are shut.
+    /// Puts a subflow into an empty slot, and its hold with it; `false` when the slot is not empty, there is
+    /// no memory for it, or the slots are shut.
+    ///
+    /// # Locking
+    ///
+    /// The data lock is held.
     pub(crate) fn put(&self, slot: u8, ssk: Sock) -> bool {
-        let place = self.slots.get(usize::from(slot));
+        if usize::from(slot) >= FEW && self.more.as_ref().is_none() {
+            let more = [const { Slot::new(null_mut()) }; SUBFLOWS - FEW];
+            if let Ok(more) = KBox::new(more, GFP_ATOMIC) {
+                self.more.populate(more);
+            }
+        }
+        let place = self.slot(slot);
         let free = place.filter(|_| !self.are_shut()).is_some_and(|place| {
             place
                 .compare_exchange(
@@ -186,7 +234,7 @@ impl Subflows {
 
     /// Takes `ssk` out of its slot; `true` for the one caller who is to close it.
     pub(crate) fn take(&self, slot: u8, ssk: Sock) -> bool {
-        let taken = self.slots.get(usize::from(slot)).is_some_and(|place| {
+        let taken = self.slot(slot).is_some_and(|place| {
             place
                 .compare_exchange(
                     ssk.as_ptr(),

@@ -19,7 +19,7 @@
 //!
 //! Which subflows there are to be is for a manager to say, chosen by name ([`Kind`]); the rest is
 //! common to all managers. Storage is fixed: 8 local addresses, or the first one and 8 endpoints or
-//! entries, 8 addresses of the peer, 16 subflows.
+//! entries, 8 addresses of the peer, 64 subflows.
 //!
 //! The signals themselves are sent, and the codes in them checked, by the caller. Which subflow
 //! carries which data is not decided here.
@@ -130,7 +130,7 @@ pub const LOCAL_SLOTS: usize = ENDPOINTS + 1;
 pub const PEERS: usize = 8;
 
 /// The most subflows, those that connect included.
-pub const SUBFLOWS: usize = 16;
+pub const SUBFLOWS: usize = 64;
 
 /// A pair of addresses, by their slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -66,7 +66,7 @@ done
 	for name in $schedulers; do check "scheduler takes $name" takes scheduler $name; done
 	for name in off backup on; do check "conf/default/path takes $name" takes conf/default/path $name; done
 }
-for good in ndiffports:1 ndiffports:8 subflows_max:1 subflows_max:16 peer_addresses_max:0 peer_addresses_max:8 \
+for good in ndiffports:1 ndiffports:8 subflows_max:1 subflows_max:64 peer_addresses_max:0 peer_addresses_max:8 \
 	close_timeout:0 close_timeout:3600 add_addr_timeout:0 add_addr_timeout:120 allow_join_initial_addr_port:0 \
 	allow_join_initial_addr_port:1 syn_retrans_before_tcp_fallback:128 syn_retrans_before_tcp_fallback:1 \
 	blackhole_timeout:2147483647 blackhole_timeout:0 stale_loss_cnt:0 stale_loss_cnt:4294967295 stale_loss_cnt:1; do
@@ -81,7 +81,7 @@ ip netns exec client python3 - "$knobs" >"$work/refused" <<-'EOF'
 	    "conf/default/path": ["maybe"],
 	    "conf/c1/path": ["sometimes"],
 	    "ndiffports": ["0", "9", "x"],
-	    "subflows_max": ["0", "17", "-1"],
+	    "subflows_max": ["0", "65", "-1"],
 	    "peer_addresses_max": ["9"],
 	    "close_timeout": ["3601", "4294967296", "1.5"],
 	    "add_addr_timeout": ["3601", "-1"],

@@ -146,7 +146,7 @@ const PROHIBITED: Ended = Ended::Reset(MpTcprst {
 
 #[test]
 fn paths_are_small() {
-    assert!(core::mem::size_of::<Paths>() <= 1_168);
+    assert!(core::mem::size_of::<Paths>() <= 1_744);
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn subflow_that_cannot_be_is_refused() {
         p.create_subflow(&from(1, 2), &there),
         Err(CommandRefusal::NoRoom)
     );
-    assert_eq!(joins(&mut p, at(0)).len(), 15);
+    assert_eq!(joins(&mut p, at(0)).len(), SUBFLOWS - 1);
     let only_v4 = Setup {
         families: Families::V4,
         ..setup()
