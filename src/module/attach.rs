@@ -330,7 +330,7 @@ unsafe extern "C" fn state_change(sk: *mut bindings::sock) {
             }
             join::on_state(ssk, subflow);
             rx::take_from_subflow(ssk, subflow);
-            subflow.connection().on_subflow_state(ssk);
+            subflow.connection().on_subflow_state(ssk, subflow);
         });
     }
 }
@@ -344,7 +344,7 @@ unsafe extern "C" fn error_report(sk: *mut bindings::sock) {
     // SAFETY: Passed on.
     unsafe {
         on_event(sk, |ssk, subflow| {
-            subflow.connection().on_subflow_state(ssk)
+            subflow.connection().on_subflow_state(ssk, subflow)
         })
     };
 }

@@ -11,6 +11,7 @@
 use crate::answer::answer;
 use crate::bindings;
 use crate::connection::Connection;
+use crate::counters::Counter;
 use crate::event;
 use crate::locks::{
     DataLock,
@@ -19,7 +20,16 @@ use crate::locks::{
 use crate::out_of_order::OutOfOrder;
 use crate::proto_ops;
 use crate::push;
-use crate::skb::Queue;
+use crate::request::{
+    self,
+    Pending,
+    Reset, //
+};
+use crate::skb::{
+    Header,
+    Queue,
+    Skb, //
+};
 use crate::sock::Sock;
 use crate::subflow::{
     self,
@@ -39,6 +49,10 @@ use mptcp_proto::connection::{
 use mptcp_proto::options::mp_tcprst::{
     MpTcprst,
     Reason, //
+};
+use mptcp_proto::options::{
+    MpFastclose,
+    MptcpOption, //
 };
 
 /// How long a closed connection may take to deliver its data without any progress, in
@@ -377,6 +391,33 @@ fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Soc
             removed.push(ssk);
         }
     }
+}
+
+/// Data has come for a subflow that is left of a connection whose program has closed it. TCP resets the subflow;
+/// the peer learns that the connection has ended with it, instead of waiting for another subflow.
+///
+/// RFC 8684, Section 3.5.
+///
+/// # Context
+///
+/// Softirq: the hook for incoming packets.
+#[cold]
+pub(crate) fn refuse_data(ssk: Sock, subflow: &Subflow, header: &Header, packet: Skb, family: u32) {
+    let connection = subflow.connection();
+    let is_new = header.seq.wrapping_sub(ssk.rcv_nxt()) < ssk.rcv_wnd();
+    let is_closed = ssk.flag(bindings::sock_flags_SOCK_DEAD) && ssk.state() != bindings::TCP_CLOSE;
+    if !is_new || !is_closed || connection.has_fallen_back() || !packet.checksum_ok(family) {
+        return;
+    }
+    connection.count(Counter::MPFastcloseTx);
+    let reset = Reset {
+        option: MptcpOption::MpFastclose(MpFastclose {
+            receiver_key: connection.peer_key(),
+        }),
+        // Behind our FIN, which the peer may not have acknowledged yet: its TCP takes no other.
+        seq: Some(ssk.snd_nxt()),
+    };
+    request::with_pending(Pending::Reset(reset), || packet.send_reset(family));
 }
 
 /// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits; adds the

@@ -36,7 +36,8 @@ use crate::paths;
 use crate::pm_events;
 use crate::request::{
     self,
-    Pending, //
+    Pending,
+    Reset, //
 };
 use crate::schedule::now;
 use crate::skb::{
@@ -177,7 +178,11 @@ pub(crate) fn on_syn(
 
 /// Answers a segment with a reset that says why.
 pub(crate) fn refuse(packet: Skb, family: u32, option: MpTcprst) {
-    request::with_pending(Pending::Reset(option), || packet.send_reset(family));
+    let reset = Reset {
+        option: MptcpOption::MpTcprst(option),
+        seq: None,
+    };
+    request::with_pending(Pending::Reset(reset), || packet.send_reset(family));
 }
 
 /// Asks the path manager about a join.

@@ -6,6 +6,7 @@
 //! namespace only while it has something for them to do, see [`crate::net`].
 
 use crate::bindings;
+use crate::close;
 use crate::fast_open;
 use crate::handshake;
 use crate::join::{
@@ -189,6 +190,9 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                 let whole = packet;
                 if let Some((header, options)) = packet.incoming() {
                     segment::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
+                    if header.payload > 0 && subflow.connection().is_over() {
+                        close::refuse_data(ssk, subflow, &header, whole, family(state));
+                    }
                     // On its fast path TCP acknowledges what it gets before the data is handed on.
                     let is_quiet = header.payload == 0 || ssk.waits_with_ack(header.payload);
                     if is_quiet && subflow.is_proven() {
@@ -247,10 +251,13 @@ unsafe extern "C" fn local_out(
                 on_fast_open(packet, sk, state);
             } else if sk_state == bindings::TCP_SYN_SENT {
                 on_syn(packet, sk, state);
-            } else if let Some(option) = request::pending_reset() {
+            } else if let Some(reset) = request::pending_reset() {
                 // With IPv4 it belongs to a socket of the kernel's, with IPv6 to none.
                 if packet.is_tcp(family(state)) {
-                    add_option(packet, MptcpOption::MpTcprst(option), family(state));
+                    if let Some(seq) = reset.seq {
+                        packet.set_seq(packet.network_header_len(), seq);
+                    }
+                    add_option(packet, reset.option, family(state));
                 }
             } else if sk.is_null() {
                 on_cookie(packet, state);

@@ -30,7 +30,7 @@ use mptcp_proto::seq::DataSeq;
 /// making progress stays, but its data goes to the others as well.
 pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
-    let mut refused = false;
+    let mut nobody_left = false;
     for (slot, ssk) in connection.subflows().iter() {
         let finished = ssk.in_states(bindings::TCPF_CLOSE_WAIT)
             && connection.subflows().count() > 1
@@ -40,9 +40,9 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
         let state = subflow::of(ssk).map(|subflow| {
             (
                 subflow.id(),
-                ended_by(ssk, subflow),
+                ended_by(subflow),
                 subflow.is_failed(),
-                subflow.may_send(),
+                is_known(subflow, owned),
                 subflow.take_relief(),
             )
         });
@@ -50,7 +50,7 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
             ssk.reset_on_close();
         }
         ssk.release();
-        let Some((id, how, failed, sent, stale)) = state else {
+        let Some((id, how, failed, known, stale)) = state else {
             continue;
         };
         if !(ended || failed) {
@@ -63,13 +63,12 @@ pub(crate) fn remove_ended(owned: &mut Owned<'_>, removed: &mut Removed) {
         if owned.take_subflow(slot, ssk) {
             pm_events::on_subflow_closed(ssk);
             removed.push(ssk);
-            refused |= !sent && matches!(how, Ended::Refused | Ended::Reset(_));
+            nobody_left |= !known && matches!(how, Ended::Refused | Ended::Reset(_));
             paths::on_ended(owned, id, how);
         }
     }
     if connection.subflows().count() == 0 {
-        if refused {
-            // The peer does not know the connection any more.
+        if nobody_left {
             end_broken(connection, connection.msk());
         } else {
             wait_for_subflow(owned);
@@ -101,13 +100,21 @@ pub(crate) fn on_joined(owned: &mut Owned<'_>) {
     worker::arm_timer(owned);
 }
 
+/// Whether the peer, which has reset a subflow, may know the connection still: it has answered, and has not closed
+/// it whole, as a reset behind its DATA_FIN and FIN says.
+fn is_known(subflow: &Subflow, owned: &mut Owned<'_>) -> bool {
+    // CAST: Errors are positive. TCP has this one for a reset behind a FIN.
+    let is_behind_fin = subflow.error() as u32 == bindings::EPIPE;
+    subflow.may_send() && !(is_behind_fin && owned.data().proto.peer_finished())
+}
+
 /// How a subflow has ended.
-fn ended_by(ssk: Sock, subflow: &Subflow) -> Ended {
+fn ended_by(subflow: &Subflow) -> Ended {
     if let Some(option) = subflow.peer_reset() {
         return Ended::Reset(option);
     }
     // CAST: Errors are positive.
-    match ssk.error() as u32 {
+    match subflow.error() as u32 {
         0 => Ended::Finished,
         bindings::ETIMEDOUT => Ended::TimedOut,
         bindings::ENETUNREACH | bindings::EHOSTUNREACH => Ended::Unreachable,

@@ -14,7 +14,7 @@ use core::ptr::{
     addr_of_mut, //
 };
 use mptcp_proto::handshake::Terms;
-use mptcp_proto::options::MpTcprst;
+use mptcp_proto::options::MptcpOption;
 
 /// The kernel's table.
 type Operations = bindings::request_sock_ops;
@@ -34,8 +34,17 @@ pub(crate) enum Pending {
     Capable(Terms),
     /// With MP_JOIN.
     Join(bindings::mptcp_join),
-    /// With a reset that says why.
-    Reset(MpTcprst),
+    /// With a reset.
+    Reset(Reset),
+}
+
+/// A reset that answers a packet.
+#[derive(Clone, Copy)]
+pub(crate) struct Reset {
+    /// What it says.
+    pub(crate) option: MptcpOption<'static>,
+    /// Its number, if it is not what the packet acknowledges.
+    pub(crate) seq: Option<u32>,
 }
 
 /// What a SYN-ACK says.
@@ -128,10 +137,10 @@ fn pending<'a>() -> Option<&'a Pending> {
     unsafe { bindings::mptcp_shim_pending().cast::<Pending>().as_ref() }
 }
 
-/// What the reset that is being sent on this CPU says.
-pub(crate) fn pending_reset() -> Option<MpTcprst> {
+/// The reset that is being sent on this CPU.
+pub(crate) fn pending_reset() -> Option<Reset> {
     match pending() {
-        Some(Pending::Reset(option)) => Some(*option),
+        Some(Pending::Reset(reset)) => Some(*reset),
         _ => None,
     }
 }

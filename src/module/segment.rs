@@ -97,7 +97,7 @@ pub(crate) fn on_segment(
         return;
     }
     if header.flags & RST != 0 {
-        on_reset(ssk, subflow, header, options, packet);
+        on_reset(ssk, subflow, header, options, packet, holds);
         return;
     }
     if connection.has_fallen_back() {
@@ -188,11 +188,23 @@ pub(crate) fn on_segment(
 /// A reset of a subflow: why, and whether the whole connection ends with it. TCP does the rest, if it
 /// takes the reset for genuine, as it does one that has exactly the next sequence number. MP_FASTCLOSE
 /// proves itself by the key: data that TCP has not come to yet may be in front of it.
-fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packet: Skb) {
+fn on_reset(
+    ssk: Sock,
+    subflow: &Subflow,
+    header: &Header,
+    options: &[u8],
+    packet: Skb,
+    holds: Holds,
+) {
     let connection = subflow.connection();
     if !packet.checksum_ok(ssk.family_of_packets()) {
         return;
     }
+    let mut data = DataLock::take(connection);
+    if !is_first_look(&mut data, packet, holds) {
+        return;
+    }
+    let mut events = 0;
     let is_next = header.seq == ssk.rcv_nxt();
     for option in mptcp_options(options).flatten() {
         match option {
@@ -201,15 +213,12 @@ fn on_reset(ssk: Sock, subflow: &Subflow, header: &Header, options: &[u8], packe
                 connection.count(Counter::MPRstRx);
                 subflow.set_peer_reset(option);
             }
-            MptcpOption::MpFastclose(fastclose) => {
-                let mut data = DataLock::take(connection);
-                let events = on_fastclose(&mut data, &fastclose);
-                if events != 0 {
-                    data.publish(events);
-                }
-            }
+            MptcpOption::MpFastclose(fastclose) => events |= on_fastclose(&mut data, &fastclose),
             _ => {}
         }
+    }
+    if events != 0 {
+        data.publish(events);
     }
 }
 

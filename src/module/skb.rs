@@ -498,6 +498,17 @@ impl Skb {
         true
     }
 
+    /// Writes the sequence number of a segment that leaves, behind `below` bytes; checksums are the caller's
+    /// to renew.
+    pub(crate) fn set_seq(self, below: usize, seq: u32) {
+        // SAFETY: A TCP header stands behind `below` linear bytes at the data pointer. It has no alignment
+        // that bytes could miss.
+        unsafe {
+            let at = (*self.as_ptr()).data.add(below + 4);
+            at.cast::<[u8; 4]>().write(seq.to_be_bytes());
+        }
+    }
+
     /// Writes all options of a segment whose header, behind `below` bytes, has room for just them.
     #[inline]
     fn set_options(self, below: usize, options: &[u8]) {

@@ -20,6 +20,7 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicBool,
+    AtomicI32,
     AtomicU32,
     AtomicU64,
     AtomicU8,
@@ -160,6 +161,8 @@ pub(crate) struct Subflow {
     relieved: AtomicBool,
     /// Whether it cannot be used: the worker resets it.
     failed: AtomicBool,
+    /// The error that TCP has ended with, which a call of ours may since have taken from the socket; 0 for none.
+    error: AtomicI32,
     /// Whether the path manager waits for a sign of life.
     probing: AtomicBool,
     /// One of [`hold`].
@@ -323,6 +326,7 @@ impl Subflow {
             stale: flag(),
             relieved: flag(),
             failed: flag(),
+            error: AtomicI32::new(0),
             probing: flag(),
             held_by: AtomicU8::new(held_by),
             reset: AtomicU32::new(0),
@@ -510,6 +514,16 @@ impl Subflow {
     /// Whether we want the peer to use it only as a backup.
     pub(crate) fn wants_backup(&self) -> bool {
         self.local_backup.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the error that TCP has ended with.
+    pub(crate) fn set_error(&self, error: i32) {
+        self.error.store(error, Ordering::Relaxed);
+    }
+
+    /// The error that TCP has ended with, positive; 0 for none.
+    pub(crate) fn error(&self) -> i32 {
+        self.error.load(Ordering::Relaxed)
     }
 
     /// Whether it cannot be used.

@@ -10,6 +10,7 @@ use crate::event;
 use crate::locks::DataLock;
 use crate::proto_ops;
 use crate::sock::Sock;
+use crate::subflow::Subflow;
 use mptcp_proto::connection::FinOutcome;
 
 impl Connection {
@@ -36,7 +37,10 @@ impl Connection {
     /// # Locking
     ///
     /// `ssk` is owned.
-    pub(crate) fn on_subflow_state(&self, ssk: Sock) {
+    pub(crate) fn on_subflow_state(&self, ssk: Sock, subflow: &Subflow) {
+        if ssk.error() != 0 {
+            subflow.set_error(ssk.error());
+        }
         if ssk.state() == bindings::TCP_CLOSE_WAIT && self.subflows().count() > 1 {
             // Only this subflow is over, unless a DATA_FIN says more.
             self.schedule(event::LOST);

@@ -47,6 +47,14 @@ refuses() {
 # logged TEXT: the log has it.
 logged() { dmesg | grep -qF "$1"; }
 
+### The first connections
+
+role client ours
+role server ours
+check "the first connections of a namespace: closed while the peer sends, they end soon, and resets count once" python3 "$here/resets.py"
+role client plain
+role server plain
+
 ### Settings
 
 managers='fullmesh ndiffports none endpoint userspace'
