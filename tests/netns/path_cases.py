@@ -281,6 +281,17 @@ def black_hole_ends(run):
     run.carries("wifi0")
 
 
+def stop_reading(run):
+    """The receiver reads no more, until its window is closed."""
+    run.reads.clear()
+    run.blocked(0.5)
+
+
+def read_on(run):
+    """The receiver reads again."""
+    run.reads.set()
+
+
 def other_carries(run):
     """The transfer goes on over cell."""
     run.carries("cell0", 300_000)
@@ -385,6 +396,9 @@ BACKUP = [
     Case("backup waits, carrier lost", [backup_waits, came_back],
          [backup_idle, carrier_lost, other_carries, carrier_back], way="download"),
     Case("backup waits, black hole", [backup_waits], [backup_idle, black_hole, other_carries], way="upload"),
+    Case("backup waits, black hole while the window is closed", [backup_waits],
+         [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10,
+         not_in_tree="it looks for no answer to TCP's probes of a window"),
 ]
 RATES = [
     selftest(10, 10, 0, 0, 20, 20, "balanced"),

@@ -113,6 +113,7 @@ class End(threading.Thread):
         run, buffer = self.run_of, memoryview(bytearray(1 << 18))
         last = None
         while got := self.sock.recv_into(buffer):
+            run.reads.wait()
             now = time.monotonic()
             run.last = now
             if last is not None:
@@ -138,7 +139,8 @@ class Run:
         self.roles = dict(zip(("client", "server"), roles))
         self.protocols = {end: "mptcp" if role == "in-tree" else "tcp" for end, role in self.roles.items()}
         self.data, self.capture = options.data, options.capture
-        self.enough, self.failed = threading.Event(), threading.Event()
+        self.enough, self.failed, self.reads = threading.Event(), threading.Event(), threading.Event()
+        self.reads.set()
         self.began = self.ended = self.last = 0.0
         self.stall, self.client_port, self.times, self.notes = 0.0, None, {}, []
         self.receiver, self.counts, self.gaps, self.shown = None, {}, [], ""
@@ -168,6 +170,18 @@ class Run:
     def silent(self, seconds):
         """Waits until nothing has been received for so long."""
         self.wait(f"{seconds} s without data", lambda: time.monotonic() - self.last >= seconds)
+
+    def blocked(self, seconds):
+        """Waits until the sender has not got rid of anything for so long."""
+        before, since = -1, 0.0
+
+        def stands_still():
+            nonlocal before, since
+            if self.sender.count != before:
+                before, since = self.sender.count, time.monotonic()
+            return time.monotonic() - since >= seconds
+
+        self.wait(f"{seconds} s without room for data", stands_still)
 
     def do(self, name, *commands, namespace=None):
         """Runs commands, in a namespace, and keeps the time, and what has arrived, under a name."""
@@ -236,6 +250,7 @@ class Run:
         except Trouble as trouble:
             problems.append(str(trouble))
         self.enough.set()
+        self.reads.set()
         for end in (self.client, self.server):
             end.join(1 if problems else 3 * PATIENCE)
             if end.is_alive():
