@@ -57,5 +57,9 @@ for attempt in 1 2 3; do
 	[ ! -e /out/booted ] || break
 	echo "note: the guest did not boot within $BOOT_MAX seconds (attempt $attempt of 3)" >&2
 done
-[ -s /out/status ] || { echo "error: the guest left no status: see console.log" >&2; exit 124; }
+[ -s /out/status ] || {
+	echo "error: the guest left no status, and this is the end of its console.log:" >&2
+	tail -n 60 /out/console.log >&2
+	exit 124
+}
 exit "$(cat /out/status)"
