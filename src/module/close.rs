@@ -51,6 +51,7 @@ use mptcp_proto::options::mp_tcprst::{
     Reason, //
 };
 use mptcp_proto::options::{
+    mptcp_options,
     MpFastclose,
     MptcpOption, //
 };
@@ -393,7 +394,7 @@ fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Soc
     }
 }
 
-/// Data has come for a subflow that is left of a connection whose program has closed it. TCP resets the subflow;
+/// New data has come for a subflow that is left of a connection whose program has closed it. TCP resets the subflow;
 /// the peer learns that the connection has ended with it, instead of waiting for another subflow.
 ///
 /// RFC 8684, Section 3.5.
@@ -402,11 +403,28 @@ fn remove_all(owned: &mut Owned<'_>, removed: &mut Removed, prepare: impl Fn(Soc
 ///
 /// Softirq: the hook for incoming packets.
 #[cold]
-pub(crate) fn refuse_data(ssk: Sock, subflow: &Subflow, header: &Header, packet: Skb, family: u32) {
+pub(crate) fn refuse_data(
+    ssk: Sock,
+    subflow: &Subflow,
+    header: &Header,
+    options: &[u8],
+    packet: Skb,
+) {
     let connection = subflow.connection();
-    let is_new = header.seq.wrapping_sub(ssk.rcv_nxt()) < ssk.rcv_wnd();
-    let is_closed = ssk.flag(bindings::sock_flags_SOCK_DEAD) && ssk.state() != bindings::TCP_CLOSE;
-    if !is_new || !is_closed || connection.has_fallen_back() || !packet.checksum_ok(family) {
+    let family = ssk.family_of_packets();
+    let in_window = header.seq.wrapping_sub(ssk.rcv_nxt()) < ssk.rcv_wnd();
+    let rcv_nxt = connection.rcv_nxt();
+    // A copy of what has come on another subflow is late, and no news.
+    let is_new = mptcp_options(options).flatten().any(|option| match option {
+        MptcpOption::Dss(dss) => dss.mapping.is_some_and(|mapping| {
+            let end = mapping.dsn.expand(rcv_nxt).advance(mapping.data_len.into());
+            end.after(rcv_nxt)
+        }),
+        _ => false,
+    });
+    let is_orphan = ssk.flag(bindings::sock_flags_SOCK_DEAD) && ssk.state() != bindings::TCP_CLOSE;
+    let is_refused = in_window && is_new && is_orphan && !connection.has_fallen_back();
+    if !is_refused || !packet.checksum_ok(family) {
         return;
     }
     connection.count(Counter::MPFastcloseTx);

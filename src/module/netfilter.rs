@@ -191,7 +191,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                 if let Some((header, options)) = packet.incoming() {
                     segment::on_segment(ssk, subflow, &header, options, whole, Holds::Nothing);
                     if header.payload > 0 && subflow.connection().is_over() {
-                        close::refuse_data(ssk, subflow, &header, whole, family(state));
+                        close::refuse_data(ssk, subflow, &header, options, whole);
                     }
                     // On its fast path TCP acknowledges what it gets before the data is handed on.
                     let is_quiet = header.payload == 0 || ssk.waits_with_ack(header.payload);
