@@ -207,9 +207,9 @@ def no_stall(run, _wire):
 
 
 def short_stall(run, _wire):
-    """After the loss data came again about as soon as TCP's timeout allows."""
+    """After the loss data came again within a few of TCP's timeouts."""
     worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
-    return f"nothing came for {worst:.2f} s after the loss" if worst > 1 else None
+    return f"nothing came for {worst:.2f} s after the loss" if worst > 2 else None
 
 
 def alone(_run, wire):
