@@ -114,7 +114,10 @@ use subflow::{
     Stage,
     Subflow, //
 };
-use table::Table;
+use table::{
+    count,
+    Table, //
+};
 use tick::Tick;
 
 /// The most local addresses of one connection, unless they are those of endpoints.
@@ -464,13 +467,13 @@ impl Paths {
     /// Returns how much there is of what is limited.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let count = |all: usize| u8::try_from(all).unwrap_or(u8::MAX);
+        let number = |all: usize| u8::try_from(all).unwrap_or(u8::MAX);
         let locals = self.locals.iter();
         let used = locals.filter(|(slot, _)| *slot != 0 && self.has_subflow_from(*slot));
         Usage {
-            announced: count(self.announced()),
-            accepted: count(self.accepted()),
-            locals: count(used.count()),
+            announced: number(self.announced()),
+            accepted: number(self.accepted()),
+            locals: number(count(used)),
         }
     }
 

@@ -67,8 +67,16 @@ impl<T: Copy, const N: usize> Table<T, N> {
     /// Returns how many slots hold a value.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.iter().count()
+        count(self.iter())
     }
+}
+
+/// Counts what an iterator yields.
+///
+/// [`Iterator::count`] would do, but for the panic that it keeps for an overflow.
+#[inline]
+pub(super) fn count(items: impl Iterator) -> usize {
+    items.fold(0, |count: usize, _| count.wrapping_add(1))
 }
 
 /// Numbers what an iterator yields, from 0 on. At most 256 items have a number of their own.
