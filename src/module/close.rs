@@ -22,7 +22,6 @@ use crate::proto_ops;
 use crate::push;
 use crate::request::{
     self,
-    Pending,
     Reset, //
 };
 use crate::skb::{
@@ -427,15 +426,22 @@ pub(crate) fn refuse_data(
     if !is_refused || !packet.checksum_ok(family) {
         return;
     }
-    connection.count(Counter::MPFastcloseTx);
     let reset = Reset {
-        option: MptcpOption::MpFastclose(MpFastclose {
-            receiver_key: connection.peer_key(),
-        }),
+        option: fastclose(connection),
         // Behind our FIN, which the peer may not have acknowledged yet: its TCP takes no other.
         seq: Some(ssk.snd_nxt()),
     };
-    request::with_pending(Pending::Reset(reset), || packet.send_reset(family));
+    request::reset(packet, family, reset);
+}
+
+/// What a reset says that ends the whole connection, which counts as sent.
+///
+/// RFC 8684, Section 3.5.
+pub(crate) fn fastclose(connection: &Connection) -> MptcpOption<'static> {
+    connection.count(Counter::MPFastcloseTx);
+    MptcpOption::MpFastclose(MpFastclose {
+        receiver_key: connection.peer_key(),
+    })
 }
 
 /// Ends the connection at once: MP_FASTCLOSE to the peer, an error to whoever still waits; adds the

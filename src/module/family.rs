@@ -107,8 +107,7 @@ fn tell_subflow(request: &Request<'_>) -> Result {
     let token = request.require(bindings::MPTCP_RS_A_SUBFLOW_TOKEN)?;
     let number = request.require(bindings::MPTCP_RS_A_SUBFLOW_ID)?;
     let connection = find(request, token)?;
-    let mut slot = 0;
-    while let Some((place, ssk)) = connection.hold_subflow(slot) {
+    for ssk in connection.hold_subflows(|_| true) {
         let look = Look::at(ssk).filter(|look| look.id.number() == number.u32());
         let told = look.map(|look| {
             request.reply(|message| tell::put_subflow(message, &connection, ssk, &look))
@@ -117,7 +116,6 @@ fn tell_subflow(request: &Request<'_>) -> Result {
         if let Some(result) = told {
             return result;
         }
-        slot = place.saturating_add(1);
     }
     Err(no_subflow(request, number))
 }

@@ -182,7 +182,7 @@ pub(crate) fn refuse(packet: Skb, family: u32, option: MpTcprst) {
         option: MptcpOption::MpTcprst(option),
         seq: None,
     };
-    request::with_pending(Pending::Reset(reset), || packet.send_reset(family));
+    request::reset(packet, family, reset);
 }
 
 /// Asks the path manager about a join.

@@ -5,6 +5,7 @@
 //! C counterpart: `mptcp_established_options`, `mptcp_write_options` in net/mptcp/options.c.
 
 use crate::af_ops;
+use crate::close;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
@@ -51,7 +52,6 @@ use mptcp_proto::options::{
     Dss,
     DssMapping,
     MpFail,
-    MpFastclose,
     MpTcprst,
     MptcpOption,
     RemoveAddr, //
@@ -166,11 +166,7 @@ fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb)
         }
     };
     if reason.is_none() {
-        let option = MpFastclose {
-            receiver_key: connection.peer_key(),
-        };
-        connection.count(Counter::MPFastcloseTx);
-        packet.add_option(ssk, &MptcpOption::MpFastclose(option));
+        packet.add_option(ssk, &close::fastclose(connection));
     }
     let option = reason.unwrap_or(MpTcprst {
         transient: false,

@@ -8,6 +8,7 @@
 
 use crate::bindings;
 use crate::crypto::ServerSecret;
+use crate::skb::Skb;
 use core::cell::UnsafeCell;
 use core::ptr::{
     addr_of,
@@ -125,6 +126,11 @@ pub(crate) fn with_pending<R>(pending: Pending, answer: impl FnOnce() -> R) -> R
     // SAFETY: As above.
     unsafe { bindings::mptcp_shim_set_pending(core::ptr::null()) };
     result
+}
+
+/// Answers a packet with a reset.
+pub(crate) fn reset(packet: Skb, family: u32, reset: Reset) {
+    with_pending(Pending::Reset(reset), || packet.send_reset(family));
 }
 
 /// How the packet being handled on this CPU is to be answered.

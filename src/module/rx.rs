@@ -223,18 +223,19 @@ fn deliver(data: &mut DataLock<'_>, piece: Piece) -> u32 {
     let mut next = Some(piece);
     while let Some(piece) = next.take() {
         let rcv_nxt = data.proto.rcv_nxt();
-        let is_new = piece.dsn.advance(u64::from(piece.len)).after(rcv_nxt);
-        if is_new && connection.msk().flag(bindings::sock_flags_SOCK_DEAD) {
-            // Nobody will read it: the peer is to know, as it does with TCP.
-            piece.skb.free();
-            return events | event::RESET;
-        }
         let end = if connection.has_fallen_back() {
             rcv_nxt.advance(u64::from(WINDOW))
         } else {
             connection.edge().advance(ROUNDING)
         };
-        match place(rcv_nxt, end, piece.dsn, piece.len) {
+        let placement = place(rcv_nxt, end, piece.dsn, piece.len);
+        let is_new = placement != Placement::Duplicate;
+        if is_new && connection.msk().flag(bindings::sock_flags_SOCK_DEAD) {
+            // Nobody will read it: the peer is to know, as it does with TCP.
+            piece.skb.free();
+            return events | event::RESET;
+        }
+        match placement {
             Placement::InOrder { skip, take } => {
                 events |= deliver_in_order(data, &piece, skip, take)
             }

@@ -57,10 +57,9 @@ impl Removed {
     ///
     /// Process; no socket is owned.
     pub(crate) fn close(mut self) {
-        for place in self.sockets.iter_mut().flatten() {
-            if let Some(ssk) = place.take() {
-                proto_ops::close_subflow(ssk);
-            }
+        let sockets = self.sockets.iter_mut().flatten();
+        for ssk in sockets.filter_map(Option::take) {
+            proto_ops::close_subflow(ssk);
         }
         self.sockets = None;
     }

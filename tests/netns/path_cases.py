@@ -200,16 +200,20 @@ def all_on_both(run, wire):
     return None
 
 
+def stalled(run, limit):
+    """What is wrong if nothing came for more than `limit` seconds after the loss."""
+    worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
+    return f"nothing came for {worst:.2f} s after the loss" if worst > limit else None
+
+
 def no_stall(run, _wire):
     """What one path had lost was there already by the other."""
-    worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
-    return f"nothing came for {worst:.2f} s after the loss" if worst > 0.1 else None
+    return stalled(run, 0.1)
 
 
 def short_stall(run, _wire):
     """After the loss data came again within a few of TCP's timeouts."""
-    worst = max((gap for when, gap in run.gaps if when > run.times["lost"]), default=0)
-    return f"nothing came for {worst:.2f} s after the loss" if worst > 2 else None
+    return stalled(run, 2)
 
 
 def alone(_run, wire):
