@@ -94,7 +94,7 @@ class Way:
         self.addresses = packed + target_packed
         self.pseudo = int.from_bytes(self.addresses, "big") % 65535 + 6
         self.sport, self.dport = sport, dport
-        self.seq = self.ack = self.dsn = self.ts = self.tsecr = 0
+        self.seq = self.ack = self.dsn = self.ssn = self.ts = self.tsecr = 0
 
     def segment(self, options, flags=ACK, payload=b"", seq=None, ack=None, ports=None, stamp=False):
         """The frame of a segment; options is the block as it is, padded here to a multiple of four."""
@@ -182,6 +182,12 @@ def dss(flags, ack=b"", mapping=b"", checksum=b""):
     return bytes([30, len(body) + 2]) + body
 
 
+def mapped_end(option):
+    """The subflow sequence number behind the bytes that a DSS option maps."""
+    start = 4 + (option[3] & 1) * (4 + (option[3] & 2) * 2) + (8 if option[3] & 8 else 4)
+    return int.from_bytes(option[start : start + 4], "big") + int.from_bytes(option[start + 4 : start + 6], "big")
+
+
 class Connection:
     """A connection between the two hosts whose bytes are compared at every step."""
 
@@ -255,6 +261,8 @@ class Connection:
                             other.dsn = int.from_bytes(option[4:12], "big")
                         elif option[3] & 1:
                             other.dsn = int.from_bytes(option[4:8], "big")
+                        if option[3] & 4:
+                            way.ssn = mapped_end(option)
         finally:
             sniffer.close()
 
