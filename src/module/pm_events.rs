@@ -188,7 +188,7 @@ fn tell_of_subflow(ssk: Sock, subflow: &Subflow, event: u32) {
         }
         let is_alive = connection.msk().state() == bindings::TCP_ESTABLISHED;
         // An errno has eight bits here, as programs expect.
-        if let Ok(error @ 1..) = u8::try_from(ssk.error()) {
+        if let Ok(error @ 1..) = u8::try_from(subflow.error()) {
             if is_alive {
                 message.put(bindings::mptcp_event_attr_MPTCP_ATTR_ERROR, &[error])?;
             }
