@@ -273,16 +273,26 @@ fn on_timeout(ssk: Sock, connection: &Connection, subflow: &Subflow) {
     if connection.only_first().is_none() {
         ssk.limit_backoff();
     }
-    let losses = u32::from(ssk.retransmits());
-    let is_lost = losses >= net::config(ssk.net()).losses_until_stale();
-    if is_lost && subflow.set_stale(true) {
-        connection.on_subflow_stale(true);
-    }
+    note_losses(ssk, connection, subflow, ssk.retransmits());
     let end = subflow.local_ssn(ssk.write_seq());
     // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
     let brevity = unsafe { subflow.brevity() };
     let before = brevity.on_timeout(end);
     leave_room(ssk, brevity, before);
+}
+
+/// TCP asks whether the peer's window is still closed, or the peer lives, and had no answer to what it asked before.
+#[cold]
+fn on_probe(ssk: Sock, connection: &Connection, subflow: &Subflow) {
+    note_losses(ssk, connection, subflow, ssk.probes());
+}
+
+/// So many timeouts in a row have brought no answer: it may be enough for other subflows to take over.
+fn note_losses(ssk: Sock, connection: &Connection, subflow: &Subflow, losses: u8) {
+    let is_lost = u32::from(losses) >= net::config(ssk.net()).losses_until_stale();
+    if is_lost && subflow.set_stale(true) {
+        connection.on_subflow_stale(true);
+    }
 }
 
 /// Makes TCP leave room for the form of the next segments; `before` is the one so far, if it has changed.
@@ -302,6 +312,9 @@ fn leave_room(ssk: Sock, brevity: &Brevity, before: Option<Form>) {
 fn on_ack(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Header, packet: Skb) {
     if !subflow.is_proven() && open(ssk, subflow, header, None, packet) {
         return;
+    }
+    if header.seq == ssk.snd_una().wrapping_sub(1) {
+        on_probe(ssk, connection, subflow);
     }
     let fin = connection.data_fin();
     let dss = Dss {

@@ -184,7 +184,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     if several && !looks_for_silence(connection) {
         // Timeouts do not make a subflow stale yet, or never do: what it has got is sent elsewhere all the same.
         let subflows = connection.subflows().iter().map(|(_, ssk)| ssk);
-        for ssk in subflows.filter(|ssk| ssk.retransmits() > 0) {
+        for ssk in subflows.filter(|ssk| ssk.unanswered() > 0) {
             repeat_data_of(owned, ssk, Lost::Unacknowledged);
         }
     }

@@ -543,6 +543,18 @@ impl Sock {
         read!((*self.icsk()).icsk_retransmits)
     }
 
+    /// How many questions in a row the peer has not answered: whether its window is still closed, or it lives.
+    #[inline]
+    pub(crate) fn probes(self) -> u8 {
+        read!((*self.icsk()).icsk_probes_out)
+    }
+
+    /// How many timeouts in a row have brought no answer. The last probe may be answered yet.
+    #[inline]
+    pub(crate) fn unanswered(self) -> u8 {
+        self.retransmits().max(self.probes().saturating_sub(1))
+    }
+
     /// How many retransmission timeouts there have been since the socket began to connect.
     #[inline]
     pub(crate) fn timeouts(self) -> u32 {

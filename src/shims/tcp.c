@@ -309,18 +309,13 @@ u32 mptcp_shim_silence(const struct sock *sk)
 	return tcp_jiffies32 - READ_ONCE(tcp_sk(sk)->rcv_tstamp);
 }
 
-/*
- * Whether data waits for its ACK and nothing has come for longer than its usual round trip, or a closed window
- * was probed twice in vain.
- */
+/* Whether data waits for its ACK and nothing has come for longer than its usual round trip. */
 bool mptcp_shim_is_silent(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 1;
 
-	if (!tp->packets_out)
-		return inet_csk(sk)->icsk_probes_out > 1;
-	return mptcp_shim_silence(sk) > patience &&
+	return tp->packets_out && mptcp_shim_silence(sk) > patience &&
 	       mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk) > jiffies_to_usecs(patience);
 }
 

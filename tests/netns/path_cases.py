@@ -216,6 +216,11 @@ def short_stall(run, _wire):
     return stalled(run, 2)
 
 
+def few_questions(run, _wire):
+    """After the loss data came again before TCP, which doubles its patience each time, had asked much about the window."""
+    return stalled(run, 5)
+
+
 def alone(_run, wire):
     """No subflow was asked for."""
     return f"{len(wire.subflows)} subflows" if len(wire.subflows) != 1 else None
@@ -400,9 +405,12 @@ BACKUP = [
     Case("backup waits, carrier lost", [backup_waits, came_back],
          [backup_idle, carrier_lost, other_carries, carrier_back], way="download"),
     Case("backup waits, black hole", [backup_waits], [backup_idle, black_hole, other_carries], way="upload"),
-    Case("backup waits, black hole while the window is closed", [backup_waits],
+    Case("backup waits, black hole while the window is closed", [backup_waits, few_questions],
          [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10,
          not_in_tree="it looks for no answer to TCP's probes of a window"),
+    Case("backup waits, black hole while the window is closed, stale after two timeouts", [backup_waits, few_questions],
+         [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10,
+         settings={"stale_loss_cnt": 2}, chooser="sender"),
 ]
 RATES = [
     selftest(10, 10, 0, 0, 20, 20, "balanced"),
