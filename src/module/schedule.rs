@@ -176,27 +176,22 @@ pub(crate) fn relieve(owned: &mut Owned<'_>, refused: u64) -> Option<Turn> {
         owned.tail().decide(paths, &demand)
     })?;
     let una = owned.data().proto.snd_una();
-    let first = owned.tail().not_copied(una);
     let ssk = owned.connection().subflows().get(from)?;
     ssk.lock(true);
-    let found = subflow::of(ssk).and_then(|subflow| {
+    let taken = subflow::of(ssk).and_then(|subflow| {
         // CAST: Less than what is in flight.
         let oldest = subflow.local_ssn(ssk.snd_una()).advance(skip as u32);
         // SAFETY: The subflow is owned, and the reference ends with this block.
         let map = unsafe { subflow.transmit() };
-        let mut mappings = map.assigned_from(oldest);
-        let mapping = mappings.find(|mapping| mapping.end_dsn().after(first))?;
-        let start = mapping.dsn().later(first);
-        Some((start, mapping.end_dsn().distance_from(start)))
+        owned.tail().take(una, map.assigned_from(oldest), bytes)
     });
     ssk.release();
-    let (dsn, len) = found?;
-    let bytes = u32::try_from(len).map_or(bytes, |len| len.min(bytes));
-    owned.tail().on_copied(dsn.advance(u64::from(bytes)));
+    let range = taken?;
     Some(Turn::Copy {
         slot: to,
-        bytes,
-        dsn,
+        // CAST: At most `bytes`.
+        bytes: range.len() as u32,
+        dsn: range.start,
     })
 }
 
