@@ -424,7 +424,7 @@ fn signal_on_any(connection: &Connection, message: Signal) {
         .subflows()
         .iter()
         .filter(works)
-        .min_by_key(|(_, ssk)| ssk.unanswered());
+        .min_by_key(|(_, ssk)| ssk.fruitless());
     if let Some((_, ssk)) = best {
         ssk.lock(true);
         if let Some(subflow) = subflow::of(ssk) {

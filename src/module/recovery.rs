@@ -184,7 +184,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     if several && !looks_for_silence(connection) {
         // Timeouts do not make a subflow stale yet, or never do: what it has got is sent elsewhere all the same.
         let subflows = connection.subflows().iter().map(|(_, ssk)| ssk);
-        for ssk in subflows.filter(|ssk| ssk.unanswered() > 0) {
+        for ssk in subflows.filter(|ssk| ssk.fruitless() > 0) {
             repeat_data_of(owned, ssk, Lost::Unacknowledged);
         }
     }
@@ -211,15 +211,15 @@ pub(crate) fn looks_for_silence(connection: &Connection) -> bool {
 pub(crate) fn relieve_silent(owned: &mut Owned<'_>) -> bool {
     let connection = owned.connection();
     let mut relieved = false;
-    if connection.subflows().count() < 2
-        || connection.has_fallen_back()
-        || !looks_for_silence(connection)
-    {
+    if connection.subflows().count() < 2 || connection.has_fallen_back() {
         return false;
     }
+    let losses = net::config(connection.msk().net()).losses_until_stale();
+    let is_early = looks_for_silence(connection);
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
-        let silent = ssk.is_silent()
+        let silent = (is_early || u32::from(ssk.fruitless()) >= losses)
+            && ssk.is_silent()
             && subflow::of(ssk).is_some_and(|subflow| {
                 subflow.set_stale(true);
                 subflow.take_relief()

@@ -350,7 +350,7 @@ fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
         behind: 0,
         backup: subflow.is_backup(),
         stale: subflow.is_stale(),
-        timed_out: ssk.unanswered() > 0,
+        timed_out: ssk.fruitless() > 0,
         usable: sends && subflow.may_send(),
     }
 }

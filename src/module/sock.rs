@@ -549,10 +549,14 @@ impl Sock {
         read!((*self.icsk()).icsk_probes_out)
     }
 
-    /// How many timeouts in a row have brought no answer. The last probe may be answered yet.
+    /// How many timeouts in a row have brought nothing forward: retransmissions, or questions about a closed window.
     #[inline]
-    pub(crate) fn unanswered(self) -> u8 {
-        self.retransmits().max(self.probes().saturating_sub(1))
+    pub(crate) fn fruitless(self) -> u8 {
+        if self.waits_for_ack() || self.probes() > 0 {
+            self.retransmits().max(read!((*self.icsk()).icsk_backoff))
+        } else {
+            0
+        }
     }
 
     /// How many retransmission timeouts there have been since the socket began to connect.

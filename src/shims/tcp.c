@@ -309,14 +309,24 @@ u32 mptcp_shim_silence(const struct sock *sk)
 	return tcp_jiffies32 - READ_ONCE(tcp_sk(sk)->rcv_tstamp);
 }
 
-/* Whether data waits for its ACK and nothing has come for longer than its usual round trip. */
+/*
+ * Whether data waits for its ACK, or a closed window was probed twice, and nothing has come for longer than the usual
+ * round trip. A peer that closes its window over data in flight answers each time, but takes nothing: it is silent if
+ * it has said nothing since.
+ */
 bool mptcp_shim_is_silent(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const u32 patience = usecs_to_jiffies(mptcp_shim_patience_us(sk)) + 1;
+	const u32 silence = mptcp_shim_silence(sk);
+	u64 sent;
 
-	return tp->packets_out && mptcp_shim_silence(sk) > patience &&
-	       mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk) > jiffies_to_usecs(patience);
+	if (silence <= patience)
+		return false;
+	if (!tp->packets_out)
+		return inet_csk(sk)->icsk_probes_out > 1;
+	sent = mptcp_shim_now_us() - mptcp_shim_oldest_sent_us(sk);
+	return sent > jiffies_to_usecs(patience) && (tp->snd_wnd || jiffies_to_usecs(silence) >= sent);
 }
 
 /*
