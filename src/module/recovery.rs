@@ -184,7 +184,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     if several && !looks_for_silence(connection) {
         // Timeouts do not make a subflow stale yet, or never do: what it has got is sent elsewhere all the same.
         let subflows = connection.subflows().iter().map(|(_, ssk)| ssk);
-        for ssk in subflows.filter(|ssk| ssk.fruitless() > 0) {
+        for ssk in subflows.filter(|ssk| ssk.retransmits() > 0 || is_silent(*ssk)) {
             repeat_data_of(owned, ssk, Lost::Unacknowledged);
         }
     }
@@ -201,9 +201,34 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     connection.set_scattered();
 }
 
+/// Whether the peer should have said something on a subflow.
+fn is_silent(ssk: Sock) -> bool {
+    ssk.lock(true);
+    let silent = ssk.is_silent();
+    ssk.release();
+    silent
+}
+
+/// After how many timeouts in a row a subflow makes no progress.
+fn losses_until_stale(connection: &Connection) -> u32 {
+    net::config(connection.msk().net()).losses_until_stale()
+}
+
 /// Whether a subflow that has lost something once makes no progress: then it need not come to TCP's timeout.
-pub(crate) fn looks_for_silence(connection: &Connection) -> bool {
-    net::config(connection.msk().net()).losses_until_stale() == 1
+fn looks_for_silence(connection: &Connection) -> bool {
+    losses_until_stale(connection) == 1
+}
+
+/// When [`relieve_silent`] may find something at the earliest, in microseconds from now; `None` when nothing tells.
+pub(crate) fn next_look_us(connection: &Connection) -> Option<u32> {
+    if connection.only_first().is_some() {
+        return None;
+    }
+    match losses_until_stale(connection) {
+        1 => connection.subflows().silence_due_us(),
+        u32::MAX => None,
+        _ => connection.subflows().timeout_due_us(),
+    }
 }
 
 /// Gives the data of subflows that do not answer to the others; `false` when all answer, or there is no
@@ -214,7 +239,7 @@ pub(crate) fn relieve_silent(owned: &mut Owned<'_>) -> bool {
     if connection.subflows().count() < 2 || connection.has_fallen_back() {
         return false;
     }
-    let losses = net::config(connection.msk().net()).losses_until_stale();
+    let losses = losses_until_stale(connection);
     let is_early = looks_for_silence(connection);
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);

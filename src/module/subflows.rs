@@ -317,11 +317,27 @@ impl Subflows {
     ///
     /// Either of the two; see [`Self`].
     pub(crate) fn silence_due_us(&self) -> Option<u32> {
+        self.waiting().map(Sock::silence_due_us).min()
+    }
+
+    /// When to look again at subflows that TCP's timer has run out for, in microseconds from now; `None` when
+    /// there are none, or all of them are known to be stale. That is before the next timeout is over, so that not
+    /// every look comes just behind a repetition, to which there can be no answer yet.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn timeout_due_us(&self) -> Option<u32> {
+        let late = self.waiting().filter(|ssk| ssk.fruitless() > 0);
+        late.map(|ssk| ssk.rto_us() / 2).min()
+    }
+
+    /// The subflows that wait for an answer and are not known to be stale.
+    fn waiting(&self) -> impl Iterator<Item = Sock> + '_ {
         self.iter()
-            .filter(|(_, ssk)| ssk.waits_for_ack())
-            .filter(|(_, ssk)| subflow::of(*ssk).is_some_and(|subflow| !subflow.is_stale()))
-            .map(|(_, ssk)| ssk.silence_due_us())
-            .min()
+            .map(|(_, ssk)| ssk)
+            .filter(|ssk| ssk.waits_for_ack())
+            .filter(|ssk| subflow::of(*ssk).is_some_and(|subflow| !subflow.is_stale()))
     }
 
     /// How long an answer usually takes at most, in microseconds, on the subflows that wait for one, or

@@ -164,11 +164,7 @@ pub(crate) fn arm_timer(owned: &mut Owned<'_>) {
 /// be found silent by then.
 fn start_timer(connection: &Connection, timeout: Duration) {
     let timeout = u32::try_from(timeout.as_micros()).unwrap_or(u32::MAX);
-    let sooner = match connection.only_first() {
-        Some(_) => None,
-        None if !recovery::looks_for_silence(connection) => None,
-        None => connection.subflows().silence_due_us(),
-    };
+    let sooner = recovery::next_look_us(connection);
     let timeout = sooner.map_or(timeout, |sooner| sooner.min(timeout));
     // SAFETY: The timer was set up when the socket became a connection's.
     unsafe { bindings::mptcp_shim_start_timer(connection.msk().as_ptr(), timeout) };
