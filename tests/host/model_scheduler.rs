@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shows that every scheduler keeps the rules that all share, whatever it is told.
+//! Shows that every scheduler keeps the rules that all share, whatever it is told, and that the end of a transfer is
+//! copied as a naive model says.
 
+use mptcp_proto::mapping::Mapping;
 use mptcp_proto::scheduler::{
     AnyScheduler,
     Choice,
@@ -9,7 +11,12 @@ use mptcp_proto::scheduler::{
     Kind,
     Path,
     Scheduler,
+    Tail,
     BURST_MAX, //
+};
+use mptcp_proto::seq::{
+    DataSeq,
+    SubflowSeq, //
 };
 use mptcp_proto::time::{
     Duration,
@@ -228,6 +235,111 @@ proptest! {
             let quiet = paths.iter().all(|path| !path.usable || path.queued() == 0);
             prop_assert!(quiet);
             prop_assert!(!some || demand.in_flight > 0 || demand.waiting.min(demand.window) == 0);
+        }
+    }
+}
+
+/// What happens to a connection whose end is copied.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The slow path gets so many bytes, after so many that others carry.
+    Send(u8, u8),
+    /// The peer has the oldest so many bytes.
+    Acknowledge(u8),
+    /// Data waits.
+    Wait,
+    /// So many bytes are to be copied.
+    Copy(u8),
+}
+
+/// Makes a step.
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..20u8, 1..60u8).prop_map(|(others, slow)| Step::Send(others, slow)),
+        1 => (0..30u8).prop_map(Step::Acknowledge),
+        1 => Just(Step::Wait),
+        5 => (1..40u8).prop_map(Step::Copy),
+    ]
+}
+
+/// The naive model: runs of bytes, and which byte was copied when.
+#[derive(Default)]
+struct Copies {
+    /// What the slow path has got: first byte, and the one behind the last.
+    runs: Vec<(usize, usize)>,
+    /// What the connection has sent.
+    sent: usize,
+    /// What the peer has.
+    acknowledged: usize,
+    /// The bytes copied since data waited last.
+    copied: Vec<usize>,
+    /// The byte behind the newest that was copied before that.
+    floor: usize,
+}
+
+impl Copies {
+    /// Whether a byte may be copied: the newest first, and none that was passed.
+    fn may_copy(&self, byte: usize) -> bool {
+        let is_below = self.copied.iter().all(|copied| byte < *copied);
+        is_below && byte >= self.acknowledged.max(self.floor)
+    }
+
+    /// The newest bytes of one run that may be copied.
+    fn take(&mut self, bytes: usize) -> Option<(usize, usize)> {
+        let allowed = |&(start, end): &(usize, usize)| {
+            let bytes = (start..end).filter(|byte| self.may_copy(*byte));
+            bytes.collect::<Vec<_>>()
+        };
+        let newest = self
+            .runs
+            .iter()
+            .map(allowed)
+            .max_by_key(|run| run.last().copied())?;
+        let taken = newest.into_iter().rev().take(bytes).collect::<Vec<_>>();
+        let range = (*taken.last()?, taken.first()? + 1);
+        self.copied.extend(taken);
+        Some(range)
+    }
+
+    /// Data waits.
+    fn wait(&mut self) {
+        let newest = self.copied.drain(..).max();
+        self.floor = newest.map_or(self.floor, |newest| newest + 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn end_is_copied_as_the_model_says(
+        first in prop_oneof![Just(0), Just(u64::MAX - 100), any::<u64>()],
+        steps in prop::collection::vec(step(), 0..60),
+    ) {
+        let dsn = |byte: usize| DataSeq::new(first).advance(byte as u64);
+        let (mut tail, mut model) = (Tail::new(), Copies::default());
+        for step in steps {
+            match step {
+                Step::Send(others, slow) => {
+                    let start = model.sent + usize::from(others);
+                    model.sent = start + usize::from(slow);
+                    model.runs.push((start, model.sent));
+                }
+                Step::Acknowledge(bytes) => {
+                    model.acknowledged = model.sent.min(model.acknowledged + usize::from(bytes));
+                }
+                Step::Wait => {
+                    tail.on_waiting();
+                    model.wait();
+                }
+                Step::Copy(bytes) => {
+                    let runs = model.runs.iter().map(|&(start, end)| {
+                        Mapping::new(SubflowSeq::new(1), dsn(start), (end - start) as u32)
+                    });
+                    let taken = tail.take(dsn(model.acknowledged), runs, bytes.into());
+                    let expected = model.take(bytes.into());
+                    let expected = expected.map(|(start, end)| (dsn(start), dsn(end)));
+                    prop_assert_eq!(taken.map(|range| (range.start, range.end)), expected);
+                }
+            }
         }
     }
 }
