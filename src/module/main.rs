@@ -71,6 +71,7 @@ mod subflow;
 mod subflows;
 mod syn_data;
 mod sysctl;
+mod tcp_timers;
 mod tell;
 mod token_table;
 mod trace;

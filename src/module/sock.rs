@@ -11,7 +11,6 @@
 use crate::bindings;
 use crate::skb::network_sum;
 use core::ptr::{
-    addr_of,
     addr_of_mut,
     NonNull, //
 };
@@ -43,9 +42,10 @@ macro_rules! read {
     ($place:expr) => {{
         // SAFETY: By the type invariant of `Sock` the field lies in a live object; the read is
         // volatile, so a concurrent write yields the old or the new value.
-        unsafe { core::ptr::read_volatile(addr_of!($place)) }
+        unsafe { core::ptr::read_volatile(core::ptr::addr_of!($place)) }
     }};
 }
+pub(crate) use read;
 
 /// Writes a field that other contexts may read at the same time (`WRITE_ONCE`).
 macro_rules! write {
@@ -537,34 +537,6 @@ impl Sock {
         read!((*self.tcp()).mss_cache)
     }
 
-    /// How many retransmission timeouts the oldest segment has had.
-    #[inline]
-    pub(crate) fn retransmits(self) -> u8 {
-        read!((*self.icsk()).icsk_retransmits)
-    }
-
-    /// How many questions in a row the peer has not answered: whether its window is still closed, or it lives.
-    #[inline]
-    pub(crate) fn probes(self) -> u8 {
-        read!((*self.icsk()).icsk_probes_out)
-    }
-
-    /// How many timeouts in a row have brought nothing forward: retransmissions, or questions about a closed window.
-    #[inline]
-    pub(crate) fn fruitless(self) -> u8 {
-        if self.waits_for_ack() || self.probes() > 0 {
-            self.retransmits().max(read!((*self.icsk()).icsk_backoff))
-        } else {
-            0
-        }
-    }
-
-    /// How many retransmission timeouts there have been since the socket began to connect.
-    #[inline]
-    pub(crate) fn timeouts(self) -> u32 {
-        u32::from(read!((*self.tcp()).total_rto))
-    }
-
     /// Receive buffer size, bytes of memory.
     #[inline]
     pub(crate) fn rcvbuf(self) -> i32 {
@@ -715,32 +687,10 @@ impl Sock {
         };
     }
 
-    /// How long an answer of the peer's TCP may take without being remarkable, in microseconds, at
-    /// most ten seconds.
-    pub(crate) fn patience_us(self) -> u32 {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_patience_us(self.as_ptr()) }
-    }
-
-    /// The smoothed round-trip time in microseconds; 0 when none was measured.
-    pub(crate) fn srtt_us(self) -> u32 {
-        read!((*self.tcp()).srtt_us) >> 3
-    }
-
     /// How large TCP lets a send buffer grow by itself, in bytes.
     pub(crate) fn sndbuf_max(self) -> i32 {
         // SAFETY: A live TCP socket by the type invariant.
         unsafe { bindings::mptcp_shim_sysctl_wmem_max(self.as_ptr()) }
-    }
-
-    /// Keeps TCP, which repeats something, from waiting long before it tries again.
-    ///
-    /// # Locking
-    ///
-    /// The socket is owned.
-    pub(crate) fn limit_backoff(self) {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_limit_backoff(self.as_ptr()) }
     }
 
     /// Makes segments leave room for `after` bytes of options in place of `before`: now, and whenever TCP
@@ -753,46 +703,5 @@ impl Sock {
         let more = i32::from(after) - i32::from(before);
         // SAFETY: A live TCP socket by the type invariant.
         unsafe { bindings::mptcp_shim_leave_room(self.as_ptr(), more) }
-    }
-
-    /// Keeps TCP, which is to end with a FIN, from repeating it for long.
-    ///
-    /// # Locking
-    ///
-    /// The socket is owned.
-    pub(crate) fn limit_orphan(self) {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_limit_orphan(self.as_ptr()) }
-    }
-
-    /// How long ago the peer's TCP was heard last.
-    ///
-    /// Jiffies.
-    pub(crate) fn silence(self) -> u32 {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_silence(self.as_ptr()) }
-    }
-
-    /// Whether segments are in flight.
-    pub(crate) fn waits_for_ack(self) -> bool {
-        read!((*self.tcp()).packets_out) != 0
-    }
-
-    /// When [`Self::is_silent`] may become true at the earliest, in microseconds from now.
-    pub(crate) fn silence_due_us(self) -> u32 {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_silence_due_us(self.as_ptr()) }
-    }
-
-    /// Whether the peer's TCP has answered nothing for longer than it usually takes, though it should.
-    pub(crate) fn is_silent(self) -> bool {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_is_silent(self.as_ptr()) }
-    }
-
-    /// Subflow retransmission timeout, in microseconds.
-    pub(crate) fn rto_us(self) -> u32 {
-        // SAFETY: A live TCP socket by the type invariant.
-        unsafe { bindings::mptcp_shim_tcp_rto_us(self.as_ptr()) }
     }
 }
