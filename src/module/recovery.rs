@@ -181,7 +181,7 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
         return;
     }
     let several = connection.subflows().count() > 1;
-    if several && !looks_for_silence(connection) {
+    if several && losses_until_stale(connection) > 1 {
         // Timeouts do not make a subflow stale yet, or never do: what it has got is sent elsewhere all the same.
         let subflows = connection.subflows().iter().map(|(_, ssk)| ssk);
         for ssk in subflows.filter(|ssk| ssk.retransmits() > 0 || is_silent(*ssk)) {
@@ -209,14 +209,10 @@ fn is_silent(ssk: Sock) -> bool {
     silent
 }
 
-/// After how many timeouts in a row a subflow makes no progress.
+/// After how many timeouts in a row a subflow makes no progress. With 1 it need not come to TCP's timeout: its silence
+/// tells before.
 fn losses_until_stale(connection: &Connection) -> u32 {
     net::config(connection.msk().net()).losses_until_stale()
-}
-
-/// Whether a subflow that has lost something once makes no progress: then it need not come to TCP's timeout.
-fn looks_for_silence(connection: &Connection) -> bool {
-    losses_until_stale(connection) == 1
 }
 
 /// When [`relieve_silent`] may find something at the earliest, in microseconds from now; `None` when nothing tells.
@@ -240,10 +236,9 @@ pub(crate) fn relieve_silent(owned: &mut Owned<'_>) -> bool {
         return false;
     }
     let losses = losses_until_stale(connection);
-    let is_early = looks_for_silence(connection);
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
-        let silent = (is_early || u32::from(ssk.fruitless()) >= losses)
+        let silent = (losses == 1 || u32::from(ssk.fruitless()) >= losses)
             && ssk.is_silent()
             && subflow::of(ssk).is_some_and(|subflow| {
                 subflow.set_stale(true);

@@ -371,6 +371,12 @@ def scheduled(name):
     return timed(f"the program chooses the {name} scheduler", (6, 8), ALIKE, choice={SCHEDULER: name}, chooser="sender")
 
 
+def window_closed(name, **more):
+    """A path dies while its window is closed, and the other one is a backup."""
+    return Case(f"backup waits, black hole while the window is closed{name}", [backup_waits, few_questions],
+                [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10, **more)
+
+
 ROUTED = [
     Case("both paths carry", [joined, both_carry, shown_by_ss, counted], [both_work, ask_ss], more_families=(6,)),
     Case("1 % loss on each", [joined, both_carry], [both_work, some_data], links=LOSSY),
@@ -405,12 +411,8 @@ BACKUP = [
     Case("backup waits, carrier lost", [backup_waits, came_back],
          [backup_idle, carrier_lost, other_carries, carrier_back], way="download"),
     Case("backup waits, black hole", [backup_waits], [backup_idle, black_hole, other_carries], way="upload"),
-    Case("backup waits, black hole while the window is closed", [backup_waits, few_questions],
-         [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10,
-         not_in_tree="it looks for no answer to TCP's probes of a window"),
-    Case("backup waits, black hole while the window is closed, stale after two timeouts", [backup_waits, few_questions],
-         [backup_idle, stop_reading, black_hole, read_on, other_carries], buffers=64 << 10,
-         settings={"stale_loss_cnt": 2}, chooser="sender"),
+    window_closed("", not_in_tree="it looks for no answer to TCP's probes of a window"),
+    window_closed(", stale after two timeouts", settings={"stale_loss_cnt": 2}, chooser="sender"),
 ]
 RATES = [
     selftest(10, 10, 0, 0, 20, 20, "balanced"),
