@@ -10,13 +10,13 @@
 //! C counterpart: `subflow_specific` in net/mptcp/subflow.c.
 
 use crate::bindings;
+use crate::connected;
 use crate::fast_open;
 use crate::handshake;
 use crate::join;
 use crate::join_listener;
 use crate::net;
 use crate::options_hook;
-use crate::proto_ops;
 use crate::request;
 use crate::segment::{
     self,
@@ -117,7 +117,7 @@ fn fill_claimed(slot: &Hooked, original: *const AfOps) -> bool {
         (*table).syn_recv_sock = Some(syn_recv_sock);
         let connection = slot.connection.get();
         core::ptr::copy_nonoverlapping(original, connection, 1);
-        (*connection).queue_xmit = Some(proto_ops::connected_queue_xmit);
+        (*connection).queue_xmit = Some(connected::queue_xmit);
     }
     // INVARIANT: The table is complete and not written again.
     slot.original.store(original.cast_mut(), Ordering::Release);

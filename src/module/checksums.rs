@@ -13,14 +13,14 @@ use crate::counters::Counter;
 use crate::event;
 use crate::failure::State;
 use crate::locks::DataLock;
+use crate::reset::ResetOption;
 use crate::sock::Sock;
-use crate::subflow::{
+use crate::storage::{
     entries,
     Checks,
-    ReceiveMap,
-    ResetOption,
-    Subflow, //
+    ReceiveMap, //
 };
+use crate::subflow::Subflow;
 use kernel::prelude::*;
 use mptcp_proto::connection::FinOutcome;
 use mptcp_proto::fallback::{

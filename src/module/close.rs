@@ -13,17 +13,18 @@ use crate::bindings;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
+use crate::life;
 use crate::locks::{
     DataLock,
     Owned, //
 };
 use crate::out_of_order::OutOfOrder;
-use crate::proto_ops;
 use crate::push;
 use crate::request::{
     self,
     Reset, //
 };
+use crate::reset::ResetOption;
 use crate::skb::{
     Header,
     Queue,
@@ -32,7 +33,6 @@ use crate::skb::{
 use crate::sock::Sock;
 use crate::subflow::{
     self,
-    ResetOption,
     Subflow, //
 };
 use crate::subflows::Removed;
@@ -365,7 +365,7 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     remove_all(owned, removed, |ssk| {
         if others_end_it && is_stale(ssk) {
             if let Some(subflow) = subflow::of(ssk) {
-                subflow.set_reset_option(ResetOption::Tcprst(STALE));
+                subflow.resets().set_local(ResetOption::Tcprst(STALE));
             }
             ssk.reset_on_close();
         }
@@ -376,7 +376,7 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
         // DATA_FIN, which TCP's time-wait socket cannot give: FIN-WAIT-2 keeps the whole socket.
         unsafe { (*ssk.tcp()).linger2 = bindings::mptcp_shim_two_time_waits() };
     });
-    proto_ops::destroy(msk);
+    life::destroy(msk);
 }
 
 /// Takes all subflows out of their slots for good, each after `prepare`, which owns it.
@@ -440,7 +440,7 @@ pub(crate) fn refuse_data(
 pub(crate) fn fastclose(connection: &Connection) -> MptcpOption<'static> {
     connection.count(Counter::MPFastcloseTx);
     MptcpOption::MpFastclose(MpFastclose {
-        receiver_key: connection.peer_key(),
+        receiver_key: connection.identity().peer_key,
     })
 }
 
@@ -454,7 +454,7 @@ pub(crate) fn abort(owned: &mut Owned<'_>, removed: &mut Removed) {
     owned.data().proto.abort();
     remove_all(owned, removed, |ssk| {
         if let Some(subflow) = subflow::of(ssk) {
-            subflow.set_reset_option(ResetOption::Fastclose);
+            subflow.resets().set_local(ResetOption::Fastclose);
         }
         ssk.reset_on_close();
     });
@@ -464,6 +464,6 @@ pub(crate) fn abort(owned: &mut Owned<'_>, removed: &mut Removed) {
         msk.call_state_change();
     }
     if msk.flag(bindings::sock_flags_SOCK_DEAD) || !connection.is_adopted() {
-        proto_ops::destroy(msk);
+        life::destroy(msk);
     }
 }

@@ -22,11 +22,12 @@ use crate::counters::{
     self,
     Counter, //
 };
-use crate::crypto::KernelSha256;
 use crate::event;
 use crate::failure::Failure;
 use crate::handshake::Agreement;
+use crate::identity::Identity;
 use crate::in_use;
+use crate::life;
 use crate::locks::{
     Data,
     DataLock, //
@@ -35,7 +36,6 @@ use crate::net;
 use crate::paths;
 use crate::pm_events;
 use crate::progress::Progress;
-use crate::proto_ops;
 use crate::renew::Renewed;
 use crate::send_queue::SendQueue;
 use crate::skb::Header;
@@ -55,19 +55,7 @@ use core::sync::atomic::{
 };
 use kernel::prelude::*;
 use mptcp_proto::connection;
-use mptcp_proto::ids::{
-    Address,
-    AddressId,
-    Key,
-    Token,
-    TruncatedHmac, //
-};
-use mptcp_proto::keys::{
-    self,
-    add_addr_hmac,
-    SenderKeys, //
-};
-use mptcp_proto::options::AddAddr;
+use mptcp_proto::ids::Token;
 use mptcp_proto::scheduler::{
     AnyScheduler,
     Rescue,
@@ -95,24 +83,8 @@ pub(crate) struct Connection {
     destruct: Option<unsafe extern "C" fn(*mut bindings::sock)>,
     /// Links connections of one chain of the token table.
     pub(crate) next_by_token: AtomicPtr<Connection>,
-    /// Our token.
-    token: Token,
-    /// The peer's key, for MP_FASTCLOSE.
-    peer_key: Key,
-    /// Our key, which MP_FASTCLOSE must name.
-    local_key: Key,
-    /// Our initial data sequence number.
-    local_idsn: DataSeq,
-    /// The peer's.
-    peer_idsn: DataSeq,
-    /// The peer's token, which our joins must name.
-    peer_token: Token,
-    /// Whether we have opened the connection.
-    client: bool,
-    /// Whether the peer accepts more subflows at the address and port of the first.
-    initial_joinable: bool,
-    /// Whether every mapping carries a checksum.
-    checksum: bool,
+    /// What the hosts have agreed on with the first subflow.
+    identity: Identity,
     /// Whether the connection has fallen back: one subflow, no MPTCP options any more.
     fallen_back: AtomicBool,
     /// What the hosts have said since a checksum was wrong.
@@ -180,12 +152,12 @@ impl Connection {
         agreement: &Agreement,
         header: &Header,
     ) -> Result<&'a Self> {
-        let (token, local_idsn) = keys::token_and_idsn(agreement.local_key, &KernelSha256);
-        let (peer_token, peer_idsn) = keys::token_and_idsn(agreement.peer_key, &KernelSha256);
-        let mut data = connection::Connection::new(local_idsn, peer_idsn);
+        let identity = Identity::new(agreement);
+        let local_idsn = identity.local_idsn;
+        let mut data = connection::Connection::new(local_idsn, identity.peer_idsn);
         let window = u32::from(header.window);
         // The window of a SYN-ACK is never scaled.
-        let window = if agreement.client.is_some() {
+        let window = if identity.client {
             window
         } else {
             window << ssk.snd_wscale()
@@ -193,7 +165,7 @@ impl Connection {
         data.on_data_ack(data.snd_una(), window);
         let rcv_nxt = data.rcv_nxt();
         let queue = SendQueue::new(data.snd_nxt());
-        let msk = proto_ops::clone_for_connection(ssk)?;
+        let msk = life::clone_for_connection(ssk)?;
         let settings = choice::settings(msk);
         choice::forget(ssk);
         // SAFETY: Zeroes are what INIT_WORK overwrites.
@@ -209,15 +181,7 @@ impl Connection {
                 // SAFETY: A plain read of the live clone.
                 destruct: unsafe { (*msk.as_ptr()).sk_destruct },
                 next_by_token: AtomicPtr::new(core::ptr::null_mut()),
-                token,
-                peer_key: agreement.peer_key,
-                local_key: agreement.local_key,
-                local_idsn,
-                peer_idsn,
-                peer_token,
-                client: agreement.client.is_some(),
-                initial_joinable: !agreement.no_joins,
-                checksum: agreement.checksum,
+                identity,
                 fallen_back: AtomicBool::new(false),
                 failure: Failure::new(),
                 rcv_nxt: AtomicU64::new(rcv_nxt.get()),
@@ -241,7 +205,7 @@ impl Connection {
             GFP_ATOMIC,
         );
         let Ok(connection) = connection else {
-            proto_ops::free_clone(msk);
+            life::free_clone(msk);
             return Err(ENOMEM);
         };
         let raw = KBox::into_raw(connection);
@@ -256,7 +220,7 @@ impl Connection {
         ssk.hold();
         // SAFETY: The clone is nobody else's yet.
         unsafe {
-            proto_ops::become_connection(
+            life::become_connection(
                 msk,
                 raw.cast(),
                 destruct,
@@ -377,50 +341,25 @@ impl Connection {
         counters::count(self.msk.net(), counter);
     }
 
-    /// Our token.
-    pub(crate) fn token(&self) -> Token {
-        self.token
+    /// What the hosts have agreed on with the first subflow.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    /// The peer's token.
-    pub(crate) fn peer_token(&self) -> Token {
-        self.peer_token
+    /// Our token.
+    pub(crate) fn token(&self) -> Token {
+        self.identity.token
     }
 
     /// Whether we have opened the connection.
     pub(crate) fn is_client(&self) -> bool {
-        self.client
-    }
-
-    /// Whether the peer accepts more subflows at the address and port of the first.
-    pub(crate) fn is_initial_joinable(&self) -> bool {
-        self.initial_joinable
-    }
-
-    /// The peer's key.
-    pub(crate) fn peer_key(&self) -> Key {
-        self.peer_key
-    }
-
-    /// Our key.
-    pub(crate) fn local_key(&self) -> Key {
-        self.local_key
-    }
-
-    /// Our initial data sequence number.
-    pub(crate) fn local_idsn(&self) -> DataSeq {
-        self.local_idsn
-    }
-
-    /// The peer's initial data sequence number.
-    pub(crate) fn peer_idsn(&self) -> DataSeq {
-        self.peer_idsn
+        self.identity.client
     }
 
     /// Whether every mapping carries a checksum.
     #[inline]
     pub(crate) fn uses_checksum(&self) -> bool {
-        self.checksum
+        self.identity.checksum
     }
 
     /// Whether the bytes of the one subflow are those of the stream, each once and in order.
@@ -495,7 +434,7 @@ impl Connection {
         if !self.fallen_back.swap(true, Ordering::Relaxed) {
             // A DATA_FIN that was only an option has to become a FIN, and what waits to be verified is
             // not verified any more.
-            let held = if self.checksum { event::HELD } else { 0 };
+            let held = if self.uses_checksum() { event::HELD } else { 0 };
             self.schedule(event::PUSH | held);
         }
     }
@@ -685,33 +624,6 @@ impl Connection {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// The code that proves an announcement to come from the peer.
-    ///
-    /// RFC 8684, Section 3.4.1.
-    pub(crate) fn peer_hmac(&self, option: &AddAddr) -> TruncatedHmac {
-        let keys = SenderKeys {
-            sender: self.peer_key,
-            receiver: self.local_key,
-        };
-        add_addr_hmac(keys, option.id, option.addr, option.port, &KernelSha256)
-    }
-
-    /// The code that proves an announcement to come from us.
-    ///
-    /// RFC 8684, Section 3.4.1.
-    pub(crate) fn local_hmac(
-        &self,
-        id: AddressId,
-        addr: Address,
-        port: Option<u16>,
-    ) -> TruncatedHmac {
-        let keys = SenderKeys {
-            sender: self.local_key,
-            receiver: self.peer_key,
-        };
-        add_addr_hmac(keys, id, addr, port, &KernelSha256)
-    }
-
     /// The application's `struct socket` takes the connection over from the subflow: `switch` gives it
     /// the connection socket, unless another thread has done so, or the connection is gone.
     ///
@@ -743,7 +655,7 @@ impl Connection {
     /// Whether the worker may lock the first subflow: not while it waits in a listener's queue, which
     /// TCP empties on the understanding that nobody owns what is there.
     pub(crate) fn is_off_queue(&self) -> bool {
-        self.client || self.is_adopted()
+        self.is_client() || self.is_adopted()
     }
 
     /// Whether an application holds, or held, the connection socket.
@@ -754,7 +666,7 @@ impl Connection {
     /// Gives up a connection whose subflow could not be made.
     pub(crate) fn abandon(&self) {
         self.subflows.take(0, self.first);
-        proto_ops::destroy(self.msk);
+        life::destroy(self.msk);
     }
 
     /// Forgets the token.

@@ -69,7 +69,7 @@ fn state(ssk: Sock, subflow: &Subflow) -> bindings::mptcp_subflow_state {
     drop(data);
     let map = mapping.unwrap_or(Mapping::EMPTY);
     bindings::mptcp_subflow_state {
-        token_rem: connection.peer_token().get(),
+        token_rem: connection.identity().peer_token.get(),
         token_loc: connection.token().get(),
         flags: flags(connection, ssk, subflow, mapping),
         id_rem: peer.get(),

@@ -280,8 +280,8 @@ fn server(connection: &Connection, join: &bindings::mptcp_join) -> JoinServer {
         backup: join.peer_backup,
     };
     JoinServer::new(
-        connection.local_key(),
-        connection.peer_key(),
+        connection.identity().local_key,
+        connection.identity().peer_key,
         syn,
         Nonce::new(join.local_nonce),
     )
@@ -478,8 +478,8 @@ pub(crate) fn connect(
         return Err(ENOMEM);
     };
     let client = JoinClient::new(
-        connection.local_key(),
-        connection.peer_key(),
+        connection.identity().local_key,
+        connection.identity().peer_key,
         random_nonce(),
     );
     let handshake = Handshake::Joining {
@@ -530,7 +530,7 @@ pub(crate) fn connect(
         Ok(()) if placed => Ok(()),
         result => {
             if owned.take_subflow(id.slot(), ssk) || !placed {
-                crate::proto_ops::close_subflow(ssk);
+                crate::life::close_subflow(ssk);
             }
             result.and(Err(EBUSY))
         }
@@ -581,7 +581,11 @@ pub(crate) fn syn_option(connection: &Connection, subflow: &Subflow) -> Option<M
     let Handshake::Joining { client, id } = (unsafe { subflow.handshake() }) else {
         return None;
     };
-    Some(client.syn_option(connection.peer_token(), *id, subflow.wants_backup()))
+    Some(client.syn_option(
+        connection.identity().peer_token,
+        *id,
+        subflow.wants_backup(),
+    ))
 }
 
 /// The option for every segment until the responder has answered one.

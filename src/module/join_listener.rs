@@ -12,6 +12,7 @@
 
 use crate::af_ops;
 use crate::bindings;
+use crate::life;
 use crate::net;
 use crate::proto_ops;
 use crate::sock::Sock;
@@ -159,7 +160,7 @@ fn hand_over(child: Sock) {
         // The slot has the queue's hold in place of its own.
         child.put();
     } else {
-        proto_ops::close_subflow(child);
+        life::close_subflow(child);
     }
 }
 

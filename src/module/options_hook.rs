@@ -17,6 +17,7 @@ use crate::join;
 use crate::locks::DataLock;
 use crate::net;
 use crate::paths;
+use crate::reset::ResetOption;
 use crate::schedule::now;
 use crate::skb::{
     Header,
@@ -30,7 +31,6 @@ use crate::sock::Sock;
 use crate::subflow::{
     self,
     Handshake,
-    ResetOption,
     Signal,
     Subflow, //
 };
@@ -150,7 +150,7 @@ fn on_syn(ssk: Sock, packet: Skb, flags: u8) {
 /// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow, or MP_FAIL when a checksum was
 /// wrong; and MP_TCPRST, which says why.
 fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb) {
-    let reason = match subflow.reset_option() {
+    let reason = match subflow.resets().local() {
         // Closed by its listener before anybody accepted it: the connection ends with it.
         ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => None,
         ResetOption::None => return,

@@ -27,11 +27,11 @@ use crate::locks::{
 };
 use crate::pm_events;
 use crate::recovery;
+use crate::reset::ResetOption;
 use crate::schedule::now;
 use crate::sock::Sock;
 use crate::subflow::{
     self,
-    ResetOption,
     Signal,
     Subflow, //
 };
@@ -94,7 +94,7 @@ fn begin(connection: &Connection) -> Option<KBox<Paths>> {
         interface,
         peer: peer.0,
         peer_port: peer.1,
-        initial_joinable: connection.is_initial_joinable(),
+        initial_joinable: connection.identity().initial_joinable,
         families: families(connection.msk()),
         connect_from: now(),
     };
@@ -207,7 +207,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
                     id,
                     addr,
                     port,
-                    hmac: Some(connection.local_hmac(id, addr, port)),
+                    hmac: Some(connection.identity().local_hmac(id, addr, port)),
                 };
                 signal_on_any(connection, Signal::AddAddr(option));
             }
@@ -499,7 +499,7 @@ fn close(owned: &mut Owned<'_>, id: SubflowId, reason: CloseReason, removed: &mu
     pm_events::on_subflow_closed(ssk);
     ssk.lock(true);
     if let (Some(option), Some(subflow)) = (reason.reset(), subflow::of(ssk)) {
-        subflow.set_reset_option(ResetOption::Tcprst(option));
+        subflow.resets().set_local(ResetOption::Tcprst(option));
         ssk.reset_on_close();
     }
     ssk.release();

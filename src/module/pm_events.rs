@@ -52,7 +52,7 @@ fn tell_of_connection(connection: &Connection, event: u32) {
     if !connection.is_client() {
         flags |= bindings::MPTCP_PM_EV_FLAG_SERVER_SIDE;
     }
-    if !connection.is_initial_joinable() {
+    if !connection.identity().initial_joinable {
         flags |= bindings::MPTCP_PM_EV_FLAG_DENY_JOIN_ID0;
     }
     tell(connection, event, |message| {
@@ -196,7 +196,7 @@ fn tell_of_subflow(ssk: Sock, subflow: &Subflow, event: u32) {
         if event != bindings::mptcp_event_type_MPTCP_EVENT_SUB_CLOSED {
             return Ok(());
         }
-        let Some(reset) = subflow.peer_reset() else {
+        let Some(reset) = subflow.resets().peer() else {
             return Ok(());
         };
         let reason = u32::from(reset.reason.code()).to_ne_bytes();

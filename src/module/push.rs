@@ -11,11 +11,11 @@ use crate::bindings;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
+use crate::life;
 use crate::locks::{
     DataLock,
     Owned, //
 };
-use crate::proto_ops;
 use crate::schedule::{
     self,
     Turn, //
@@ -107,7 +107,7 @@ fn push_all(owned: &mut Owned<'_>, ssk: Sock, flags: u32, fin: bool) {
         }
         if fin && !owned.queue().has_unsent() {
             // Without options only the subflow's own FIN ends the stream.
-            proto_ops::shutdown_subflow(ssk);
+            life::shutdown_subflow(ssk);
         }
     }
     ssk.release();

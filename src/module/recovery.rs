@@ -110,7 +110,7 @@ fn is_known(subflow: &Subflow, owned: &mut Owned<'_>) -> bool {
 
 /// How a subflow has ended.
 fn ended_by(subflow: &Subflow) -> Ended {
-    if let Some(option) = subflow.peer_reset() {
+    if let Some(option) = subflow.resets().peer() {
         return Ended::Reset(option);
     }
     // CAST: Errors are positive.

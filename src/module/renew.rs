@@ -24,9 +24,9 @@ use crate::bindings;
 use crate::close;
 use crate::connection;
 use crate::early;
+use crate::life;
 use crate::locks::Owned;
 use crate::proto_ops::{
-    self,
     are_early_ops,
     birth_prot,
     early_ops,
@@ -105,7 +105,7 @@ pub(crate) fn let_go(mut renewed: *mut Renewed) {
         let msk = unsafe { KBox::from_raw(renewed) }.previous;
         // SAFETY: A connection socket, of which `replace` left the initial reference here.
         renewed = unsafe { connection::of(msk) }.take_previous();
-        proto_ops::let_go(msk);
+        life::let_go(msk);
     }
 }
 
@@ -266,7 +266,7 @@ unsafe fn replace(sock: *mut bindings::socket, msk: Sock) -> Result {
             msk.as_ptr(),
             connection::of(msk).first().as_ptr(),
         );
-        proto_ops::retire(msk);
+        life::retire(msk);
         bindings::mptcp_shim_set_custom_sockopt(sock, false);
         core::ptr::write_volatile(&raw mut (*sock).sk, sk.as_ptr());
         let renewed = KBox::into_raw(renewed);

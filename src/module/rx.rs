@@ -26,9 +26,9 @@ use crate::skb::{
     Skb, //
 };
 use crate::sock::Sock;
+use crate::storage::ReceiveMap;
 use crate::subflow::{
     self,
-    ReceiveMap,
     Subflow, //
 };
 use mptcp_proto::connection::ReceiveOutcome;

@@ -18,6 +18,7 @@ use crate::failure::State;
 use crate::locks::DataLock;
 use crate::paths;
 use crate::pm_events;
+use crate::reset::ResetOption;
 use crate::schedule::now;
 use crate::skb::{
     Header,
@@ -27,10 +28,9 @@ use crate::skb::{
     SYN, //
 };
 use crate::sock::Sock;
+use crate::storage::storage;
 use crate::subflow::{
     self,
-    storage,
-    ResetOption,
     Subflow, //
 };
 use crate::trace;
@@ -129,7 +129,7 @@ pub(crate) fn on_segment(
                 ..
             }) => {
                 seen = true;
-                if sender_key == connection.peer_key() {
+                if sender_key == connection.identity().peer_key {
                     declare_first(ssk, subflow, data_len, checksum);
                 }
             }
@@ -211,7 +211,7 @@ fn on_reset(
             MptcpOption::MpFail(_) if is_next => connection.count(Counter::MPFailRx),
             MptcpOption::MpTcprst(option) if is_next => {
                 connection.count(Counter::MPRstRx);
-                subflow.set_peer_reset(option);
+                subflow.resets().set_peer(option);
             }
             MptcpOption::MpFastclose(fastclose) => events |= on_fastclose(&mut data, &fastclose),
             _ => {}
@@ -227,7 +227,7 @@ fn on_reset(
 /// RFC 8684, Section 3.5.
 fn on_fastclose(data: &mut DataLock<'_>, fastclose: &MpFastclose) -> u32 {
     let connection = data.connection();
-    if fastclose.receiver_key != connection.local_key() {
+    if fastclose.receiver_key != connection.identity().local_key {
         return 0;
     }
     data.connection().count(Counter::MPFastcloseRx);
@@ -361,7 +361,7 @@ fn on_path_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option:
 fn on_add_addr(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
     let connection = data.connection();
     if let Some(hmac) = option.hmac {
-        if hmac != connection.peer_hmac(option) {
+        if hmac != connection.identity().peer_hmac(option) {
             return;
         }
         if !subflow.is_proven() {
@@ -561,7 +561,7 @@ fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
 /// The data lock is held.
 pub(crate) fn declare_first(ssk: Sock, subflow: &Subflow, len: u16, checksum: Option<u16>) {
     let connection = subflow.connection();
-    let dsn = connection.peer_idsn().advance(1);
+    let dsn = connection.identity().peer_idsn.advance(1);
     let mapping = Mapping::new(SubflowSeq::new(1), dsn, len.into());
     match checksum {
         Some(checksum) if connection.uses_checksum() => {

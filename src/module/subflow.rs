@@ -13,7 +13,16 @@ use crate::bindings;
 use crate::connection::Connection;
 use crate::counters::Counter;
 use crate::event;
+use crate::reset::{
+    ResetOption,
+    Resets, //
+};
 use crate::sock::Sock;
+use crate::storage::{
+    storage,
+    Checks,
+    ReceiveMap, //
+};
 use crate::trace;
 use crate::transmit_map::TransmitMap;
 use core::cell::UnsafeCell;
@@ -40,14 +49,7 @@ use mptcp_proto::handshake::{
     JoinClient, //
 };
 use mptcp_proto::ids::AddressId;
-use mptcp_proto::mapping::{
-    Checked,
-    CheckedMapping,
-    Mapping,
-    Table, //
-};
 use mptcp_proto::options::brevity::Brevity;
-use mptcp_proto::options::mp_tcprst::Reason;
 use mptcp_proto::options::{
     AddAddr,
     MpPrio,
@@ -69,25 +71,9 @@ use mptcp_proto::seq::{
 
 /// A callback of `struct sock`.
 pub(crate) type Callback = Option<unsafe extern "C" fn(*mut bindings::sock)>;
-/// Storage of the receive mappings: bulk data needs one or two entries.
-pub(crate) type ReceiveMap = Table<Mappings>;
-/// Received mappings whose checksums have not been verified yet.
-pub(crate) type Checks = Checked<Entries<CheckedMapping>>;
 
 /// Receive mappings that a subflow starts with.
 const RECEIVE_MAPPINGS: usize = 8;
-/// What a reset of the subflow tells the peer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResetOption {
-    /// Nothing: the subflow broke, or the reset is TCP's own.
-    None,
-    /// MP_FASTCLOSE: the whole connection ends.
-    Fastclose,
-    /// MP_TCPRST: why this subflow ends.
-    Tcprst(MpTcprst),
-    /// MP_FAIL, which names the data whose checksum was wrong, and MP_TCPRST.
-    Fail(DataSeq),
-}
 
 /// What is said once, on the next segment without data.
 #[derive(Clone, Copy)]
@@ -167,12 +153,8 @@ pub(crate) struct Subflow {
     probing: AtomicBool,
     /// One of [`hold`].
     held_by: AtomicU8,
-    /// What to put on a reset; see [`Subflow::reset_option`].
-    reset: AtomicU32,
-    /// What MP_FAIL on a reset names.
-    failed_dsn: AtomicU64,
-    /// Why the peer has reset it, plus one; 0 when it has not said.
-    peer_reset: AtomicU32,
+    /// What resets of it say.
+    resets: Resets,
     /// The last acknowledgement number that came while data waited.
     peer_ack: AtomicU32,
     /// The handshake; under the subflow's ownership.
@@ -253,44 +235,6 @@ pub(crate) fn id_of(ssk: Sock) -> Option<SubflowId> {
     of(ssk).map(Subflow::id)
 }
 
-/// Storage for `len` mappings, from any context.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn storage(len: usize) -> Result<Mappings> {
-    entries(Mapping::EMPTY, len)
-}
-
-/// Storage for `len` entries, all `empty` at first, from any context.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn entries<T: Clone>(empty: T, len: usize) -> Result<Entries<T>> {
-    Ok(Entries(KVec::from_elem(empty, len, GFP_ATOMIC)?))
-}
-
-/// Storage for the protocol's tables.
-pub(crate) struct Entries<T>(KVec<T>);
-
-/// Storage for tables of mappings.
-pub(crate) type Mappings = Entries<Mapping>;
-
-impl<T> AsRef<[T]> for Entries<T> {
-    #[inline]
-    fn as_ref(&self) -> &[T] {
-        &self.0
-    }
-}
-
-impl<T> AsMut<[T]> for Entries<T> {
-    #[inline]
-    fn as_mut(&mut self) -> &mut [T] {
-        &mut self.0
-    }
-}
-
 impl Subflow {
     /// The state of a subflow whose handshake has come this far. It owns a reference to the
     /// connection socket, which the caller takes.
@@ -329,9 +273,7 @@ impl Subflow {
             error: AtomicI32::new(0),
             probing: flag(),
             held_by: AtomicU8::new(held_by),
-            reset: AtomicU32::new(0),
-            failed_dsn: AtomicU64::new(0),
-            peer_reset: AtomicU32::new(0),
+            resets: Resets::new(),
             peer_ack: AtomicU32::new(0),
             handshake: UnsafeCell::new(handshake),
             signal: UnsafeCell::new(None),
@@ -526,6 +468,11 @@ impl Subflow {
         self.error.load(Ordering::Relaxed)
     }
 
+    /// What resets of it say, from us and from the peer.
+    pub(crate) fn resets(&self) -> &Resets {
+        &self.resets
+    }
+
     /// Whether it cannot be used.
     pub(crate) fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
@@ -538,7 +485,7 @@ impl Subflow {
 
     /// As [`Self::fail`], with whatever the reset is to say.
     pub(crate) fn fail_with(&self, option: ResetOption) {
-        self.set_reset_option(option);
+        self.resets.set_local(option);
         self.failed.store(true, Ordering::Relaxed);
         self.connection().schedule(event::LOST);
     }
@@ -613,52 +560,6 @@ impl Subflow {
     /// [`Self::react`] where nothing but a fallback matters: `true` when it has happened.
     pub(crate) fn falls_back(&self, event: Event) -> bool {
         self.react(event).is_fallback()
-    }
-
-    /// What to put on a reset.
-    pub(crate) fn reset_option(&self) -> ResetOption {
-        let stored = self.reset.load(Ordering::Relaxed);
-        let [kind, transient, reason, _] = stored.to_le_bytes();
-        match kind {
-            0 => ResetOption::None,
-            1 => ResetOption::Fastclose,
-            3 => ResetOption::Fail(DataSeq::new(self.failed_dsn.load(Ordering::Relaxed))),
-            _ => ResetOption::Tcprst(MpTcprst {
-                transient: transient != 0,
-                reason: Reason::from_code(reason),
-            }),
-        }
-    }
-
-    /// Chooses what the next reset carries.
-    pub(crate) fn set_reset_option(&self, option: ResetOption) {
-        let bytes = match option {
-            ResetOption::None => [0; 4],
-            ResetOption::Fastclose => [1, 0, 0, 0],
-            ResetOption::Tcprst(option) => [2, u8::from(option.transient), option.reason.code(), 0],
-            ResetOption::Fail(dsn) => {
-                self.failed_dsn.store(dsn.get(), Ordering::Relaxed);
-                [3, 0, 0, 0]
-            }
-        };
-        self.reset
-            .store(u32::from_le_bytes(bytes), Ordering::Relaxed);
-    }
-
-    /// Notes what the peer has put on its reset.
-    pub(crate) fn set_peer_reset(&self, option: MpTcprst) {
-        let bytes = [1, u8::from(option.transient), option.reason.code(), 0];
-        self.peer_reset
-            .store(u32::from_le_bytes(bytes), Ordering::Relaxed);
-    }
-
-    /// What the peer has put on its reset.
-    pub(crate) fn peer_reset(&self) -> Option<MpTcprst> {
-        let [seen, transient, reason, _] = self.peer_reset.load(Ordering::Relaxed).to_le_bytes();
-        (seen != 0).then(|| MpTcprst {
-            transient: transient != 0,
-            reason: Reason::from_code(reason),
-        })
     }
 
     /// The handshake.

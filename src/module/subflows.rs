@@ -7,8 +7,8 @@
 
 use crate::bindings;
 use crate::connection::Connection;
+use crate::life;
 use crate::locks::DataLock;
-use crate::proto_ops;
 use crate::sock::Sock;
 use crate::subflow;
 use core::ptr::null_mut;
@@ -59,7 +59,7 @@ impl Removed {
     pub(crate) fn close(mut self) {
         let sockets = self.sockets.iter_mut().flatten();
         for ssk in sockets.filter_map(Option::take) {
-            proto_ops::close_subflow(ssk);
+            life::close_subflow(ssk);
         }
         self.sockets = None;
     }

@@ -145,7 +145,8 @@ fn hand_on_unacknowledged(connection: &Connection, ssk: Sock) -> Result {
 pub(crate) fn declare(connection: &Connection, ssk: Sock, subflow: &Subflow) {
     let len = ssk.unacknowledged();
     if connection.is_client() && len != 0 {
-        let (ssn, dsn) = (SubflowSeq::new(1), connection.local_idsn().advance(1));
+        let ssn = SubflowSeq::new(1);
+        let dsn = connection.identity().local_idsn.advance(1);
         // SAFETY: The subflow is owned, and the reference ends here.
         let map = unsafe { subflow.transmit() };
         // The table is empty, and never too small for one entry.

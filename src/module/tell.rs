@@ -96,7 +96,7 @@ pub(crate) fn put_connection(
         (bindings::MPTCP_RS_A_CONNECTION_TOKEN, info.mptcpi_token),
         (
             bindings::MPTCP_RS_A_CONNECTION_PEER_TOKEN,
-            connection.peer_token().get(),
+            connection.identity().peer_token.get(),
         ),
         (bindings::MPTCP_RS_A_CONNECTION_FAMILY, msk.family()),
         (bindings::MPTCP_RS_A_CONNECTION_STATE, msk.state()),

@@ -7,7 +7,7 @@
 //!
 //! RFC 8684, Section 3.3.1. C counterpart: `struct mptcp_ext` on each packet, include/net/mptcp.h.
 
-use crate::subflow::{
+use crate::storage::{
     entries,
     storage,
     Entries,

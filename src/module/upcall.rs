@@ -7,8 +7,8 @@
 use crate::bindings;
 use crate::connection::Connection;
 use crate::event;
+use crate::life;
 use crate::locks::DataLock;
-use crate::proto_ops;
 use crate::sock::Sock;
 use crate::subflow::Subflow;
 use mptcp_proto::connection::FinOutcome;
@@ -94,7 +94,7 @@ impl Connection {
             }
             drop(data);
             if alone {
-                proto_ops::destroy(self.msk());
+                life::destroy(self.msk());
             } else {
                 self.schedule(event::GIVE_UP);
             }

@@ -17,9 +17,9 @@ use crate::connection::{
     Connection, //
 };
 use crate::event;
+use crate::life;
 use crate::locks::Owned;
 use crate::paths;
-use crate::proto_ops;
 use crate::push;
 use crate::recovery;
 use crate::rx;
@@ -218,7 +218,7 @@ fn finish_unproven(connection: &Connection) {
     };
     ssk.lock(true);
     if subflow::of(ssk).is_some_and(|subflow| !subflow.is_proven()) {
-        proto_ops::shutdown_subflow(ssk);
+        life::shutdown_subflow(ssk);
     }
     ssk.release();
 }
@@ -230,7 +230,7 @@ fn finish_unproven(connection: &Connection) {
 fn finish_subflows(connection: &Connection) {
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
-        proto_ops::shutdown_subflow(ssk);
+        life::shutdown_subflow(ssk);
         ssk.release();
     }
 }
