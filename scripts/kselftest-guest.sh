@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT [OPTION...]. Called by kselftest.sh.
+# Runs one of the kernel's MPTCP selftests in a guest: kselftest-guest.sh SCRIPT [OPTION...]. Called by kselftest.sh; a
+# script that is not done after SCRIPT_LIMIT seconds is given up, and what it waits for is shown.
 # The script and its programs are copied to memory and stay as they are; what is prepared is the module,
 # where the kernel has no MPTCP of its own, an nstat that also reads the module's counters, and a list of the
 # kernel's functions with those by which the scripts tell what its MPTCP can do.
@@ -30,6 +31,18 @@ cd /tmp/selftests/net/mptcp
 status=0
 script=$1
 shift
-timeout -k 30 "${SCRIPT_LIMIT:-7000}" "./$script.sh" "$@" || status=$?
+(
+	sleep "$SCRIPT_LIMIT"
+	echo "what is there when $script is given up after $SCRIPT_LIMIT s:"
+	# All but the kernel's threads.
+	ps -N -p 2 --ppid 2 -o pid,ppid,stat,wchan:24,etimes,args
+	for netns in $(ip netns list | cut -d' ' -f1); do
+		echo "$netns:"
+		ip netns exec "$netns" ss -tanMi
+	done
+) &
+watcher=$!
+timeout -k 30 $((SCRIPT_LIMIT + 20)) "./$script.sh" "$@" || status=$?
+kill "$watcher" 2>/dev/null || :
 dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|RIP:' || :
 exit $status

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs the kernel's own MPTCP selftests, unmodified, each script in a guest of its own:
 #   scripts/kselftest.sh [-k bare|stock] [-j GUESTS] [SCRIPT...]     such as pm_netlink or 'mptcp_join -f'
-# GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. On the bare
+# GUESTS are as many as run at once (default 1); time limits of the scripts are tight on a busy machine. A guest that is
+# not done after LIMIT seconds (default 1800, twice what the longest takes) is given up and counts as failed. On the bare
 # kernel, which has no MPTCP of its own, they judge mptcp_rs; on the stock kernel they judge the kernel's own MPTCP under
 # the same emulation. On the bare kernel a subtest that does not pass is one that tests/kselftest/expected.txt names with
 # a reason, or the run fails, and each line has beside it what tests/kselftest/in-tree.txt keeps of the last whole run on
@@ -11,7 +12,7 @@
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
-flavour=bare at_once=1
+flavour=bare at_once=1 limit=${LIMIT:-1800}
 while getopts k:j: option; do
 	case $option in
 	k) flavour=$OPTARG ;;
@@ -74,11 +75,18 @@ printf '%s\n' "$@" | xargs -d '\n' -n 1 -P "$at_once" sh -euc '
 	rm -rf "$out"
 	mkdir -p "$out"
 	cp -r "$tests" "$out/selftests"
-	began=$(date +%s)
-	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "$limit" sh scripts/kselftest-guest.sh $5 >"$out/log" 2>&1 || :
+	began=$(date +%s) status=0
+	MPTCP_RS_OUT=$out "$project/scripts/guest.sh" -k "$flavour" -s "$limit" \
+		env SCRIPT_LIMIT=$((limit - 120)) sh scripts/kselftest-guest.sh $5 >"$out/log" 2>&1 || status=$?
 	echo $(($(date +%s) - began)) >"$out/seconds"
+	echo "$5 took $(cat "$out/seconds") s" >&2
+	if [ $status = 124 ]; then
+		echo "error: its guest was lost or not done after $limit s, and this is the end of its log:" >&2
+		tail -n 40 "$out/log" >&2
+		touch "$out/lost"
+	fi
 	rm -rf "$out/selftests"
-' "$project" "$flavour" "${LIMIT:-7200}" "$tests" "$out"
+' "$project" "$flavour" "$limit" "$tests" "$out"
 
 passed=0 failed=0 skipped=0
 [ "$flavour" = bare ] || : >"$out/in-tree.txt"
@@ -87,8 +95,8 @@ for wanted in "$@"; do
 	results=$out/$(echo "$wanted" | tr -d ' ')
 	sed -n '/^TAP version/,$p' "$results/log" | tr -d '\r' | grep -E '^(not )?ok ' >"$results/tap" || :
 	good=0 bad=0 out_of_scope=0
-	if [ ! -s "$results/tap" ]; then
-		echo "not ok - $wanted gave no results: see $results/log"
+	if [ -e "$results/lost" ] || [ ! -s "$results/tap" ]; then
+		echo "not ok - $wanted did not end: see $results/log"
 		bad=1
 	fi
 	while read -r line; do
