@@ -191,6 +191,7 @@ void mptcp_shim_sock_put(struct sock *sk);
 void mptcp_shim_sock_reset_flag(struct sock *sk, enum sock_flags flag);
 void mptcp_shim_sock_orphan(struct sock *sk);
 void mptcp_shim_sock_detach(struct sock *sk);
+void mptcp_shim_pass_notices(struct sock *ssk, struct sock *msk);
 bool mptcp_shim_subflow_has_room(const struct sock *sk, int wake);
 void mptcp_shim_keep_a_page(struct sock *sk);
 void mptcp_shim_linger_zero(struct sock *sk);
@@ -293,7 +294,11 @@ struct mptcp_join {
 
 void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local, struct mptcp_endpoint *peer);
 int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock);
-void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk);
+void mptcp_shim_inherit_class(struct sock *sk, const struct sock *msk);
+void mptcp_shim_inherit(struct sock *ssk, struct sock *msk);
+bool mptcp_shim_lacks_memcg(const struct sock *sk, const struct sock *from);
+void mptcp_shim_inherit_memcg(struct sock *sk, const struct sock *from);
+bool mptcp_shim_takes_from(const struct sock *msk, const struct sk_buff *skb, int family);
 int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *local, int ifindex);
 int mptcp_shim_route_subflow(const struct sock *msk, const struct mptcp_endpoint *peer, struct mptcp_endpoint *local);
 int mptcp_shim_connect_subflow(struct socket *sock, const struct mptcp_endpoint *peer);

@@ -12,7 +12,7 @@ kernel_flavour=${KERNEL:-stock}
 if [ $# = 0 ]; then
 	# 03-impaired, 12-rates, 13-many, 14-floods and 18-checksums take long on a slow machine, 09-kunit needs KUnit, and 10-paths
 	# measures what a kernel with checkers is too slow for. All of them run when named.
-	set -- 01 02 04 05 06 07 08 11 15 16 17 19 20
+	set -- 01 02 04 05 06 07 08 11 15 16 17 19 20 21
 	if [ "$kernel_flavour" = debug ]; then set -- "$@" 09; else set -- "$@" 10; fi
 fi
 # How much the guest tests do: what the environment says, or else their own defaults on the stock kernel.

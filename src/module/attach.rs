@@ -335,7 +335,7 @@ unsafe extern "C" fn state_change(sk: *mut bindings::sock) {
     }
 }
 
-/// An error has hit the subflow.
+/// An error has hit the subflow, or there is something in its queue of notices.
 ///
 /// # Safety
 ///
@@ -344,6 +344,7 @@ unsafe extern "C" fn error_report(sk: *mut bindings::sock) {
     // SAFETY: Passed on.
     unsafe {
         on_event(sk, |ssk, subflow| {
+            bindings::mptcp_shim_pass_notices(sk, subflow.msk().as_ptr());
             subflow.connection().on_subflow_state(ssk, subflow)
         })
     };

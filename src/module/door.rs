@@ -44,7 +44,7 @@ fn is_announced(connection: &Connection, port: u16, packet: Skb, family: u32) ->
 
 /// Where the SYN of a join was sent. Where an administrator or a program says which paths there are, joins
 /// need a listener, as in the kernel's own MPTCP, or an endpoint with that port. `listener` is the one there,
-/// if TCP has found it already.
+/// if TCP has found it already. A connection that is bound to an interface takes joins only from there.
 ///
 /// # Context
 ///
@@ -57,6 +57,10 @@ pub(crate) fn of(
     listener: Option<Sock>,
 ) -> Door {
     let msk = connection.msk();
+    // SAFETY: A packet that netfilter shows, and a live socket. CAST: Address families are small.
+    if !unsafe { bindings::mptcp_shim_takes_from(msk.as_ptr(), packet.as_ptr(), family as i32) } {
+        return Door::None;
+    }
     if !choice::settings(msk).path_manager.needs_listener() {
         return Door::Open;
     }

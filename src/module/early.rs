@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::early_syn;
 use crate::fast_open;
 use crate::in_use;
+use crate::locks::Owned;
 use crate::mapped;
 use crate::net;
 use crate::pm_events::Listener;
@@ -185,6 +186,14 @@ unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
         }
     });
     ssk.release();
+    // SAFETY: Plain reads of live sockets; then the connection socket is owned.
+    unsafe {
+        // `accept()` has just found out whom to charge.
+        if bindings::mptcp_shim_lacks_memcg(msk.as_ptr(), ssk.as_ptr()) {
+            let _owned = Owned::take(connection);
+            bindings::mptcp_shim_inherit_memcg(msk.as_ptr(), ssk.as_ptr());
+        }
+    }
 }
 
 /// The TCP socket of `sock` as long as its kind is not known.

@@ -45,6 +45,7 @@ pub(crate) fn clone_for_connection(ssk: Sock) -> Result<Sock> {
             return Err(ENOMEM);
         };
         bindings::mptcp_shim_sk_clone_reset(raw);
+        bindings::mptcp_shim_inherit_memcg(raw, ssk.as_ptr());
         bindings::mptcp_shim_sk_rank_above(raw);
         let prot = connection_prot(ssk.family());
         bindings::mptcp_shim_module_get();

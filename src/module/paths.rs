@@ -314,7 +314,14 @@ fn tell_addresses(owned: &mut Owned<'_>, settings: &Settings) {
     }
     let mut table = [Local::NONE; LOCALS];
     let count = addresses::snapshot(net, &mut table);
-    let present = table.get(..count).unwrap_or_default();
+    let present = table.get_mut(..count).unwrap_or_default();
+    let bound = connection.msk().bound_interface();
+    for local in &mut *present {
+        // A program that has bound its socket to an interface wants no other.
+        if bound != 0 && i64::from(local.interface.index) != i64::from(bound) {
+            local.interface.policy = Policy::Off;
+        }
+    }
     for (addr, index) in paths.locals().into_iter().flatten() {
         // What no interface has, such as the loopback address, is not in the table either.
         if index != 0 && !present.iter().any(|local| local.address == addr) {

@@ -292,6 +292,7 @@ fn clone_for_program(msk: Sock) -> Result<Sock> {
         let raw = bindings::sk_clone(msk.as_ptr(), bindings::GFP_KERNEL, false);
         let sk = Sock::from_raw(raw).ok_or(ENOMEM)?;
         bindings::mptcp_shim_sk_clone_reset(raw);
+        bindings::mptcp_shim_inherit_memcg(raw, msk.as_ptr());
         let tcp = tcp_prot(msk.family());
         (*raw).sk_priority = (*msk.as_ptr()).sk_priority;
         (*raw).__sk_common.skc_prot = tcp;

@@ -8,12 +8,16 @@
 //!
 //! C counterpart: net/mptcp/sockopt.c.
 
+use crate::answer;
 use crate::bindings;
 use crate::choice::{
     self,
     Knob, //
 };
-use crate::connection;
+use crate::connection::{
+    self,
+    Connection, //
+};
 use crate::counters::{
     count,
     Counter, //
@@ -33,8 +37,10 @@ use kernel::prelude::*;
 
 /// Where an option belongs.
 enum Scope {
-    /// On the connection socket and on its subflow.
+    /// On the connection socket and on its subflows.
     Both,
+    /// On the connection socket and on the first subflow: the path manager sees to the others.
+    First,
     /// On the connection socket only.
     Connection,
     /// Nowhere: it cannot work on a connection.
@@ -56,13 +62,25 @@ fn scope(level: u32, name: u32) -> Scope {
             bindings::TCP_ULP
             | bindings::TCP_REPAIR
             | bindings::TCP_MD5SIG
+            | bindings::TCP_MD5SIG_EXT
             | bindings::TCP_AO_ADD_KEY,
         ) => Scope::Refused,
+        (bindings::SOL_SOCKET, bindings::SO_BINDTODEVICE | bindings::SO_BINDTOIFINDEX) => {
+            Scope::First
+        }
         // It would make the connection socket TCP's.
         (bindings::SOL_IPV6, bindings::IPV6_ADDRFORM) => Scope::Refused,
         (bindings::SOL_TCP, bindings::TCP_INQ) => Scope::Connection,
         _ => Scope::Both,
     }
+}
+
+/// Whether an option is the class of traffic, which IPv4 and IPv6 have each for itself.
+fn is_class(level: u32, name: u32) -> bool {
+    matches!(
+        (level, name),
+        (bindings::SOL_IP, bindings::IP_TOS) | (bindings::SOL_IPV6, bindings::IPV6_TCLASS)
+    )
 }
 
 /// Whether a socket about to connect or listen may use MPTCP: a signature would not cover our options, and a
@@ -133,30 +151,62 @@ pub(crate) unsafe extern "C" fn setsockopt(
         });
     }
     // CAST: Levels and names are small positive numbers; others match no arm.
-    match scope(level as u32, name as u32) {
-        Scope::Refused => EOPNOTSUPP.to_errno(),
-        // SAFETY: By the function's contract.
-        Scope::Connection => unsafe { set_on(msk, level, name, value, len) },
-        Scope::Both => {
-            let mut result = 0;
-            for ssk in connection.hold_subflows(|_| true) {
-                if result == 0 {
-                    // SAFETY: As above; held.
-                    result = unsafe { set_on(ssk, level, name, value, len) };
-                }
-                ssk.put();
-            }
-            if result != 0 {
-                return result;
-            }
-            // SAFETY: As above.
-            let result = unsafe { set_on(msk, level, name, value, len) };
-            if level == bindings::SOL_TCP as c_int && name == bindings::TCP_KEEPIDLE as c_int {
-                // TCP has set its timer on the connection socket, where it is the path manager's.
-                connection.schedule(event::PATHS);
-            }
-            result
+    let option = (level as u32, name as u32);
+    let scope = scope(option.0, option.1);
+    if let Scope::Refused = scope {
+        return EOPNOTSUPP.to_errno();
+    }
+    // SAFETY: By the function's contract.
+    let set = |sk| unsafe { set_on(sk, level, name, value, len) };
+    let result = set_on_all(connection, &scope, option.0, set);
+    if result == 0 && is_class(option.0, option.1) {
+        pass_class_on(connection);
+    }
+    if option == (bindings::SOL_TCP, bindings::TCP_KEEPIDLE) || matches!(scope, Scope::First) {
+        // TCP has set its timer on the connection socket, where it is the path manager's; or the
+        // interfaces that may be used are others.
+        connection.schedule(event::PATHS);
+    }
+    result
+}
+
+/// Sets an option of `level` with `set` wherever it belongs, on the connection socket last; ends with the first
+/// that refuses, and what it says.
+fn set_on_all(
+    connection: &Connection,
+    scope: &Scope,
+    level: u32,
+    set: impl Fn(Sock) -> c_int,
+) -> c_int {
+    let msk = connection.msk();
+    let is_wanted = |ssk: Sock| match scope {
+        // What is IPv6's no IPv4 socket has.
+        Scope::Both => level != bindings::SOL_IPV6 || ssk.family() == msk.family(),
+        Scope::First => ssk == connection.first(),
+        Scope::Connection | Scope::Refused => false,
+    };
+    let mut result = 0;
+    for ssk in connection.hold_subflows(is_wanted) {
+        if result == 0 {
+            result = set(ssk);
         }
+        ssk.put();
+    }
+    if result == 0 {
+        result = set(msk);
+    }
+    result
+}
+
+/// Gives the class of traffic to the subflows of the other address family, which has an option of its own for it.
+fn pass_class_on(connection: &Connection) {
+    let msk = connection.msk();
+    for ssk in connection.hold_subflows(|ssk| ssk.family() != msk.family()) {
+        ssk.lock(false);
+        // SAFETY: An owned socket, and one that is alive.
+        unsafe { bindings::mptcp_shim_inherit_class(ssk.as_ptr(), msk.as_ptr()) };
+        ssk.release();
+        ssk.put();
     }
 }
 
@@ -185,16 +235,20 @@ pub(crate) unsafe extern "C" fn getsockopt(
         return info::answer(connection, question, value, len).map_or_else(Error::to_errno, |()| 0);
     }
     // CAST: As in `setsockopt`.
-    if (level as u32, name as u32) == (bindings::SOL_TCP, bindings::TCP_IS_MPTCP) {
+    let option = (level as u32, name as u32);
+    if option == (bindings::SOL_TCP, bindings::TCP_IS_MPTCP) {
         let answer = c_int::from(!connection.has_fallen_back());
         // SAFETY: By the function's contract.
         return unsafe { bindings::mptcp_shim_put_int(value, len, answer) };
     }
-    // CAST: As in `setsockopt`.
-    let asked = match (level as u32, name as u32) {
+    let asked = match option {
         (
             bindings::SOL_TCP,
-            bindings::TCP_INFO | bindings::TCP_CC_INFO | bindings::TCP_MAXSEG | bindings::TCP_ULP,
+            bindings::TCP_INFO
+            | bindings::TCP_CC_INFO
+            | bindings::TCP_MAXSEG
+            | bindings::TCP_ULP
+            | bindings::TCP_SAVED_SYN,
         ) => connection.first(),
         _ => msk,
     };
@@ -205,8 +259,10 @@ pub(crate) unsafe extern "C" fn getsockopt(
             None => ENOPROTOOPT.to_errno(),
         }
     };
-    // CAST: As in `setsockopt`.
-    if result == 0 && (level as u32, name as u32) == (bindings::SOL_TCP, bindings::TCP_INFO) {
+    if result == 0 && option == (bindings::SOL_TCP, bindings::TCP_ZEROCOPY_RECEIVE) {
+        answer::after_read(connection);
+    }
+    if result == 0 && option == (bindings::SOL_TCP, bindings::TCP_INFO) {
         // The first byte is the state: the application asks for the connection's.
         // SAFETY: TCP has just written to the application's buffer.
         return unsafe { bindings::mptcp_shim_put_state(value, len, msk.as_ptr()) };

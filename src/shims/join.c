@@ -53,48 +53,12 @@ void mptcp_shim_sock_ends(const struct sock *sk, struct mptcp_endpoint *local,
 	memcpy(peer->address, &inet->inet_daddr, 4);
 }
 
-/* What an application has set on its socket, as far as each subflow has it for itself. */
-static void inherit(struct sock *sk, const struct sock *msk)
-{
-	const u8 buffers = SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK;
-	const struct tcp_sock *from = tcp_sk(msk);
-	struct tcp_sock *tp = tcp_sk(sk);
-
-	sk->sk_reuse = msk->sk_reuse;
-	sk->sk_reuseport = msk->sk_reuseport;
-	sk->sk_priority = msk->sk_priority;
-	sk->sk_mark = msk->sk_mark;
-	sk->sk_incoming_cpu = msk->sk_incoming_cpu;
-	sk->sk_userlocks |= msk->sk_userlocks & buffers;
-	if (msk->sk_userlocks & SOCK_SNDBUF_LOCK)
-		WRITE_ONCE(sk->sk_sndbuf, msk->sk_sndbuf);
-	/* The scale of its window depends on it. */
-	if (msk->sk_userlocks & SOCK_RCVBUF_LOCK)
-		WRITE_ONCE(sk->sk_rcvbuf, msk->sk_rcvbuf);
-	WRITE_ONCE(sk->sk_pacing_status, msk->sk_pacing_status);
-	sk->sk_max_pacing_rate = msk->sk_max_pacing_rate;
-	sock_valbool_flag(sk, SOCK_DBG, sock_flag(msk, SOCK_DBG));
-	inet_sk(sk)->tos = inet_sk(msk)->tos;
-	inet_sk(sk)->uc_ttl = inet_sk(msk)->uc_ttl;
-	inet_assign_bit(TRANSPARENT, sk, inet_test_bit(TRANSPARENT, msk));
-	inet_assign_bit(FREEBIND, sk, inet_test_bit(FREEBIND, msk));
-	WRITE_ONCE(inet_sk(sk)->local_port_range, READ_ONCE(inet_sk(msk)->local_port_range));
-	tp->nonagle = from->nonagle;
-	tp->keepalive_time = from->keepalive_time;
-	tp->keepalive_intvl = from->keepalive_intvl;
-	tp->keepalive_probes = from->keepalive_probes;
-	tp->notsent_lowat = from->notsent_lowat;
-	tp->thin_lto = from->thin_lto;
-	inet_csk(sk)->icsk_user_timeout = inet_csk(msk)->icsk_user_timeout;
-}
-
 /*
  * A socket for a further subflow of @msk, which is owned: TCP's own, of @family, with the options
  * of the application's. It counts as a user of its namespace, as its timers outlive the application.
  */
 int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock)
 {
-	const char *name = inet_csk(msk)->icsk_ca_ops->name;
 	struct sock *sk;
 	int err;
 
@@ -103,20 +67,11 @@ int mptcp_shim_make_subflow(struct sock *msk, int family, struct socket **sock)
 		return err;
 	sk = (*sock)->sk;
 	sk_net_refcnt_upgrade(sk);
-	if (inet_csk(sk)->icsk_ca_ops != inet_csk(msk)->icsk_ca_ops)
-		tcp_prot.setsockopt(sk, SOL_TCP, TCP_CONGESTION, KERNEL_SOCKPTR((void *)name),
-				    strlen(name));
 	lock_sock(sk);
-	inherit(sk, msk);
+	mptcp_shim_inherit(sk, msk);
 	inet_csk(sk)->icsk_syn_retries = 3;
 	release_sock(sk);
 	return 0;
-}
-
-/* The same for a subflow that has joined: it has the options of the namespace's listener. */
-void mptcp_shim_inherit(struct sock *ssk, const struct sock *msk)
-{
-	inherit(ssk, msk);
 }
 
 /* Binds @sock to @local on the interface @ifindex, 0 for any. */
@@ -125,6 +80,9 @@ int mptcp_shim_bind_subflow(struct socket *sock, const struct mptcp_endpoint *lo
 	struct sockaddr_storage address;
 	int err, len;
 
+	/* The application has bound its own to another one. */
+	if (ifindex && sock->sk->sk_bound_dev_if && sock->sk->sk_bound_dev_if != ifindex)
+		return -ENODEV;
 	if (ifindex) {
 		err = sock_bindtoindex(sock->sk, ifindex, true);
 		if (err)
@@ -142,7 +100,7 @@ int mptcp_shim_route_subflow(const struct sock *msk, const struct mptcp_endpoint
 	local->is_v6 = peer->is_v6;
 	if (peer->is_v6) {
 		struct flowi6 flow = { .flowi6_proto = IPPROTO_TCP, .flowi6_mark = READ_ONCE(msk->sk_mark),
-				       .fl6_dport = htons(peer->port) };
+				       .flowi6_uid = sk_uid(msk), .fl6_dport = htons(peer->port) };
 		struct dst_entry *dst;
 
 		memcpy(&flow.daddr, peer->address, sizeof(flow.daddr));
@@ -153,7 +111,7 @@ int mptcp_shim_route_subflow(const struct sock *msk, const struct mptcp_endpoint
 		dst_release(dst);
 	} else {
 		struct flowi4 flow = { .flowi4_proto = IPPROTO_TCP, .flowi4_mark = READ_ONCE(msk->sk_mark),
-				       .fl4_dport = htons(peer->port) };
+				       .flowi4_uid = sk_uid(msk), .fl4_dport = htons(peer->port) };
 		struct rtable *route;
 
 		memcpy(&flow.daddr, peer->address, sizeof(flow.daddr));
@@ -357,4 +315,18 @@ void mptcp_shim_keep_request(const struct sock *listener, struct sk_buff *skb, u
 {
 	if (!inet_csk_reqsk_queue_is_full(listener))
 		TCP_SKB_CB(skb)->tcp_tw_isn = isn;
+}
+
+/* Whether @msk, which may be bound to an interface, takes joins from the one that @skb came in at. */
+bool mptcp_shim_takes_from(const struct sock *msk, const struct sk_buff *skb, int family)
+{
+	const int bound = READ_ONCE(msk->sk_bound_dev_if);
+
+	if (!bound)
+		return true;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (family == AF_INET6)
+		return inet_sk_bound_dev_eq(sock_net(msk), bound, inet6_iif(skb), inet6_sdif(skb));
+#endif
+	return inet_sk_bound_dev_eq(sock_net(msk), bound, inet_iif(skb), inet_sdif(skb));
 }

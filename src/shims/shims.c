@@ -2,6 +2,7 @@
 /* One object from all the shims: a file for each area of kernel headers. */
 #include "counters.c"
 #include "info.c"
+#include "inherit.c"
 #include "join.c"
 #include "device.c"
 #include "diag.c"

@@ -62,6 +62,18 @@ void mptcp_shim_sock_detach(struct sock *sk)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
+/* Passes on what TCP tells the application of data it has sent, such as when: it asks the connection socket. */
+void mptcp_shim_pass_notices(struct sock *ssk, struct sock *msk)
+{
+	struct sk_buff *skb;
+
+	while ((skb = skb_dequeue(&ssk->sk_error_queue))) {
+		skb_orphan(skb);
+		if (sock_queue_err_skb(msk, skb))
+			kfree_skb(skb);
+	}
+}
+
 /* Whether TCP would let the application write to @sk; @wake asks whether to wake a writer. */
 bool mptcp_shim_subflow_has_room(const struct sock *sk, int wake)
 {
@@ -86,6 +98,7 @@ void mptcp_shim_sock_graft(struct sock *sk, struct socket *sock)
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_pointer(sk->sk_wq, &sock->wq);
 	sk_set_socket(sk, sock);
+	WRITE_ONCE(sk->sk_uid, SOCK_INODE(sock)->i_uid);
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 

@@ -34,11 +34,11 @@ def listen(port, bound=""):
 class Connection:
     """A connection to an address of the server, whose listener lives as long."""
 
-    def __init__(self, server, port, listener=None, rounds=8):
+    def __init__(self, server, port, listener=None, rounds=8, near=None):
         enter("server")
         self.listener = listener or listen(port, "::" if ":" in server else "")
         enter("client")
-        self.near = socket.create_connection((server, port), SECONDS)
+        self.near = near or socket.create_connection((server, port), SECONDS)
         self.far = self.listener.accept()[0]
         self.far.settimeout(SECONDS)
         self.wrong = self.exchange(rounds)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Socket calls that move data, and those that wait for it."""
+import ctypes
 import errno
+import mmap
 import os
 import select
 import socket
@@ -289,3 +291,36 @@ def zerocopy_send():
     until(lambda: events(client, select.POLLIN) & select.POLLERR, "the completion is on the error queue")
     _, ancillary, flags, _ = client.recvmsg(100, 1000, socket.MSG_ERRQUEUE)
     assert flags & socket.MSG_ERRQUEUE and ancillary, "no completion"
+
+
+@case(not_in_tree="server")
+def zerocopy_receive():
+    """Pages are mapped where they can be, the rest is copied; more than the window has to come through."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+    client, server = pair()
+    room = 1 << 18
+    area = libc.mmap(None, room, mmap.PROT_READ, mmap.MAP_SHARED, server.fileno(), 0)
+    assert area != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+    copied = ctypes.create_string_buffer(room)
+    data = pattern(8 << 20)
+    thread = threading.Thread(target=client.sendall, args=(data,))
+    thread.start()
+    got = bytearray()
+    while len(got) < len(data):
+        select.select([server], [], [], 10)
+        # struct tcp_zerocopy_receive: where to, how much; what is skipped; where what is not mapped goes.
+        asked = ctypes.create_string_buffer(struct.pack("QIIIiQiI", area, room, 0, 0, 0, ctypes.addressof(copied), room, 0), 40)
+        length = ctypes.c_uint(len(asked))
+        # TCP_ZEROCOPY_RECEIVE
+        result = libc.getsockopt(server.fileno(), socket.IPPROTO_TCP, 35, asked, ctypes.byref(length))
+        assert result == 0, os.strerror(ctypes.get_errno())
+        _, mapped, skip, _, error, _, more, _ = struct.unpack("QIIIiQiI", asked.raw)
+        assert error == 0, os.strerror(-error)
+        got += ctypes.string_at(area, mapped) + copied.raw[:max(more, 0)]
+        # What is neither waits for an ordinary call.
+        if not mapped and more <= 0 and skip:
+            got += server.recv(skip)
+    thread.join()
+    same(bytes(got) == data, True, "the same data")
