@@ -61,6 +61,9 @@ const ORPHAN_TIMEOUT: u32 = 60_000_000;
 
 /// What the reset of a subflow says that makes no progress when its connection ends: all data has come
 /// through on the others, and TCP would go on repeating its part for a minute or two.
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6
+//# A RST for this purpose SHOULD be accompanied by
+//# an "Unacceptable performance" MP_TCPRST option (Section 3.6).
 const STALE: MpTcprst = MpTcprst {
     transient: false,
     reason: Reason::UnacceptablePerformance,
@@ -121,6 +124,15 @@ fn free_acked(data: &mut DataLock<'_>, msk: Sock) {
     };
     // SAFETY: `on_release` is called by the only one who may use the queue now.
     let queue = unsafe { &mut *data.connection().queue.get() };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+    //# An MPTCP sender MUST NOT free data from the send buffer until it has
+    //# been acknowledged by both a Data ACK received on any subflow and at
+    //# the subflow level by all subflows on which the data was sent.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6
+    //# The sender MUST keep data in its send buffer as long as the data has
+    //# not been acknowledged both (1) at the connection level and (2) on all
+    //# subflows on which it has been sent.
+    // What a subflow has still to deliver, its TCP keeps.
     let freed = queue.free_acked(una);
     // SAFETY: The socket is ours to change, as `on_release` says.
     unsafe {
@@ -344,6 +356,11 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
         .saturating_sub(u64::from(needs_fin));
     drop(data);
     let over = msk.state() == bindings::TCP_CLOSE || connection.subflows().count() == 0;
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3
+    //# Essentially, a
+    //# host MUST NOT close all functioning subflows unless it is safe to do
+    //# so, i.e., until all outstanding data has been DATA_ACKed or until the
+    //# segment with the DATA_FIN flag set is the only outstanding segment.
     if !over && outstanding != 0 {
         if connection.progress().stalled_for() >= ORPHAN_TIMEOUT {
             abort(owned, removed);
@@ -362,6 +379,10 @@ pub(crate) fn finish(owned: &mut Owned<'_>, removed: &mut Removed) {
     } else {
         None
     };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3
+    //# Both hosts SHOULD send FINs on
+    //# all subflows, as a courtesy, to allow middleboxes to clean up state
+    //# even if an individual subflow has failed.
     remove_all(owned, removed, |ssk| {
         if others_end_it && is_stale(ssk) {
             if let Some(subflow) = subflow::of(ssk) {

@@ -46,6 +46,10 @@ pub(crate) fn fill_random(bytes: &mut [u8]) {
 ///
 /// RFC 8684, Section 3.1.
 pub(crate) fn random_key() -> Key {
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# The key MUST be hard to
+    //# guess, and it MUST be unique for the sending host across all its
+    //# current MPTCP connections.
     loop {
         let mut bytes = [0; 8];
         fill_random(&mut bytes);
@@ -78,6 +82,9 @@ impl ServerSecret {
     /// `local_isn` is fresh for each connection, so keys do not repeat.
     pub(crate) fn key(&self, addresses: [u64; 2], ports: u32, local_isn: u32) -> Key {
         let [a, b] = addresses;
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //# The key MUST be hard to
+        //# guess
         let mut last = (u64::from(ports) << 32) | u64::from(local_isn);
         loop {
             // SAFETY: The secret has the two words of a siphash key.

@@ -269,6 +269,10 @@ pub(crate) fn while_answering(
             Fate::Drop => {}
             Fate::Pass => {
                 count(listener.net(), Counter::MPJoinNoTokenFound);
+                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+                //# If the token received at Host B is unknown or local policy prohibits
+                //# the acceptance of the new subflow, the recipient MUST respond with a
+                //# TCP RST for the subflow.
                 join::refuse(whole, whole.family(), join::UNPROVED);
             }
         }

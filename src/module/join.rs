@@ -88,6 +88,10 @@ use mptcp_proto::path_manager::{
 };
 
 /// What the reset of a join says that cannot be proved to come from the peer.
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+//# the sender SHOULD send an MP_TCPRST option
+//# (Section 3.6) on this RST packet with the reason code for an "MPTCP-
+//# specific error".
 pub(crate) const UNPROVED: MpTcprst = MpTcprst {
     transient: false,
     reason: Reason::MptcpSpecific,
@@ -130,6 +134,8 @@ pub(crate) fn on_syn(
     let Some(syn) = mp_join(options).as_ref().and_then(JoinSyn::new) else {
         return Fate::Pass;
     };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+    //# Demultiplexing subflow SYNs MUST be done using the token
     let Some(connection) = token_table::find(net, syn.token) else {
         return Fate::Pass;
     };
@@ -294,6 +300,10 @@ pub(crate) fn syn_ack_option(
 ) -> Option<MpJoin> {
     let connection = token_table::find(net, Token::new(join.token))?;
     let id = AddressId::new(join.local_id);
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+    //# the recipient SHOULD respond
+    //# with a SYN/ACK also containing an MP_JOIN option containing a random
+    //# number and a truncated (leftmost 64 bits) HMAC.
     let option = server(connection, join).syn_ack(id, join.local_backup, &KernelSha256);
     connection.msk().put();
     Some(option)
@@ -429,6 +439,9 @@ pub(crate) fn on_state(ssk: Sock, subflow: &Subflow) {
     let handshake = unsafe { subflow.handshake() };
     if matches!(handshake, Handshake::Joined) && ssk.state() == bindings::TCP_ESTABLISHED {
         *handshake = Handshake::Accepted;
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+        //# receipt of this packet MUST trigger a regular TCP
+        //# ACK in response
         ssk.send_ack();
     }
 }
@@ -640,6 +653,12 @@ pub(crate) fn on_syn_ack(ssk: Sock, subflow: &Subflow, mut packet: Skb) {
             pm_events::on_subflow_established(ssk, subflow);
         }
         JoinSynAckOutcome::Repeated => {}
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+        //# then the subflow is unusable and Host A MUST
+        //# close it with a RST.
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.3
+        //# an incorrect handshake MUST lead to the
+        //# subflow being closed with a RST.
         JoinSynAckOutcome::Reset(reason) => subflow.fail(MpTcprst {
             transient: false,
             reason,

@@ -102,6 +102,9 @@ fn on_subflow_transmit(ssk: Sock, subflow: &Subflow, packet: Skb) {
         if header.flags & RST != 0 {
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
+        //# The receiver SHOULD stop generating Data ACKs after it
+        //# receives an infinite mapping.
         // Without options the window is still the connection's: the subflow's own buffer is empty.
         announce_window(ssk, connection, packet, true);
         if connection.failure().has_begun() {
@@ -319,6 +322,9 @@ fn on_ack(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Header
     let fin = connection.data_fin();
     let dss = Dss {
         data_fin: fin.is_some(),
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+        //# If data is received with a 64-bit DSN, it MUST
+        //# be acknowledged with a 64-bit Data ACK.
         data_ack: Some(DsnField::long(connection.rcv_nxt())),
         mapping: fin.map(|fin| fin_mapping(connection, fin)),
     };
@@ -347,6 +353,10 @@ fn on_data(ssk: Sock, connection: &Connection, subflow: &Subflow, header: &Heade
         Form::Whole
     };
     announce_window(ssk, connection, packet, form == Form::Whole);
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
+    //# A sender MUST include a DSS option with Data Sequence Mapping in
+    //# every segment until one of the sent segments has been acknowledged
+    //# with a DSS option containing a Data ACK.
     if subflow.is_proven() || !open(ssk, subflow, header, mapping, packet) {
         add_mapping(ssk, connection, subflow, form, mapping, header, packet);
     }
@@ -608,6 +618,10 @@ fn sum_up(
 ///
 /// RFC 8684, Section 3.3.3.
 fn fin_mapping(connection: &Connection, fin: DataSeq) -> DssMapping {
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3
+    //# the DSS MUST have a subflow sequence number of 0, a
+    //# Data-Level Length of 1, and the data sequence number that corresponds
+    //# with the DATA_FIN itself.
     let ssn = SubflowSeq::new(0);
     DssMapping {
         dsn: DsnField::long(fin),

@@ -38,6 +38,9 @@ const PACKET_MAX: u32 = 1 << 16;
 /// Most turns of one push, so that a worker lets others go on.
 const TURNS: u32 = 1 << 10;
 /// What each call of TCP's `sendmsg` is told: never to wait, never to signal.
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+//# a TCP subflow MUST NOT use the Urgent
+//# Pointer to interrupt an existing mapping.
 pub(crate) const QUIETLY: u32 = bindings::MSG_DONTWAIT | bindings::MSG_NOSIGNAL;
 
 /// Which bytes to hand over.
@@ -305,6 +308,10 @@ pub(crate) fn window_room(data: &DataLock<'_>, nxt: DataSeq) -> u64 {
     if data.connection().has_fallen_back() {
         return u64::MAX;
     }
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.5
+    //# The sender MUST also remember the receive windows advertised by each
+    //# subflow.
+    // Its TCP does, and sends no more than that allows.
     let end = data.proto.snd_wnd_end();
     if nxt.before(end) {
         end.distance_from(nxt)

@@ -164,6 +164,11 @@ pub(crate) fn repeat_data_of(owned: &mut Owned<'_>, ssk: Sock, lost: Lost) {
             let (start, end) = (mapping.dsn(), mapping.end_dsn());
             if end.after(una) && !end.after(nxt) {
                 let start = start.later(una);
+                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.6
+                //# a host
+                //# MUST still retransmit the original data on the original subflow, in
+                //# order to preserve the subflow's integrity
+                // Its TCP goes on with its own copy.
                 owned.queue().repeats().add(Range { start, end });
                 connection.set_scattered();
             }

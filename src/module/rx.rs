@@ -90,6 +90,11 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             None => Found::Unmapped,
             Some(mapping) => Found::Data(mapping),
         };
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+        //# even if a mapping does not exist from the subflow space to
+        //# the data-level space, the data SHOULD still be ACKed at the subflow
+        //# (if it is in-window).
+        // TCP has taken the bytes, and acknowledges them by itself.
         let Found::Data(mapping) = found else {
             if found == Found::Held {
                 if ssk.unacked() > ssk.mss() {
@@ -98,10 +103,18 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
                 }
                 break;
             }
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+            //# If a mapping for that subflow-level
+            //# sequence space does not arrive within a receive window of data, that
+            //# subflow SHOULD be treated as broken, closed with a RST, and any
+            //# unmapped data silently discarded.
             match subflow.react(overdue(subflow, ssn)) {
                 reaction if reaction.is_fallback() => continue,
                 // The others can carry what this one has lost. Options have passed, and may again.
                 Reaction::ResetSubflow(reason) if connection.subflows().count() > 1 => {
+                    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
+                    //# This RST SHOULD include the MP_TCPRST
+                    //# option (Section 3.6) with a "Middlebox interference" reason code.
                     subflow.fail(MpTcprst {
                         transient: true,
                         reason,

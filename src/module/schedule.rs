@@ -348,6 +348,9 @@ fn describe(slot: u8, ssk: Sock, subflow: &Subflow, now: Timestamp) -> Path {
         mss: figures.mss,
         delivery_rate: rate.get(),
         behind: 0,
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.8
+        //# the data sender SHOULD adhere to
+        //# these requests.
         backup: subflow.is_backup(),
         stale: subflow.is_stale(),
         timed_out: ssk.fruitless() > 0,

@@ -361,6 +361,9 @@ fn on_path_signal(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option:
 fn on_add_addr(ssk: Sock, subflow: &Subflow, data: &mut DataLock<'_>, option: &AddAddr) {
     let connection = data.connection();
     if let Some(hmac) = option.hmac {
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+        //# If a host receives an ADD_ADDR option for which it
+        //# cannot validate the HMAC, it SHOULD silently ignore the option.
         if hmac != connection.identity().peer_hmac(option) {
             return;
         }
@@ -475,7 +478,19 @@ fn on_dss(
         data.connection().on_fully_established();
     }
     let mut events = 0;
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+    //# this behavior MUST be treated as valid.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+    //# an implementation MUST NOT use the RCV.WND
+    //# field of a TCP segment at the connection level if it does not also
+    //# carry a DSS option with a Data ACK field.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-4
+    //# Implementations SHOULD NOT attempt to infer a data-level
+    //# acknowledgment from the subflow ACKs.
     if let Some(ack) = dss.data_ack {
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+        //# an implementation MUST accept either in this
+        //# situation.
         let ack = ack.expand(data.proto.snd_una());
         events |= on_data_ack(data, ack, u32::from(header.window) << ssk.snd_wscale());
     }

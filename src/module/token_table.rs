@@ -88,6 +88,9 @@ pub(crate) fn insert(connection: &Connection) -> Result {
         let mut next = *head;
         // SAFETY: Connections in a chain are alive: they leave it before they are freed.
         while let Some(other) = unsafe { next.as_ref() } {
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+            //# it MUST be unique for the sending host across all its
+            //# current MPTCP connections.
             if other.token() == connection.token() && other.msk().net() == connection.msk().net() {
                 return Err(EEXIST);
             }

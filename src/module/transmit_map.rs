@@ -191,6 +191,10 @@ impl TransmitMap {
                 return Some(mapping);
             }
         }
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+        //# The mapping provided by a Data Sequence Mapping MUST apply to some or
+        //# all of the subflow sequence space in the TCP segment that carries the
+        //# option.
         let mapping = self.assigned.lookup(ssn)?.take(len);
         if !is_new || mapping.len() < len {
             return Some(mapping);

@@ -228,6 +228,9 @@ fn finish_unproven(connection: &Connection) {
 ///
 /// RFC 8684, Section 3.3.3. C counterpart: `mptcp_shutdown_subflows` in net/mptcp/protocol.c.
 fn finish_subflows(connection: &Connection) {
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.3
+    //# Once a DATA_FIN has been acknowledged, all remaining subflows MUST be
+    //# closed with standard FIN exchanges.
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
         life::shutdown_subflow(ssk);

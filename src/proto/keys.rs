@@ -48,7 +48,20 @@ pub fn token_and_idsn(key: Key, hash: &impl Sha256) -> (Token, DataSeq) {
     //# Note that the key MUST be hashed in
     //# network byte order.
     let digest = hash.sha256(&key.to_be_bytes());
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# the token MUST be a truncated (most significant
+    //# 32 bits) SHA-256 hash [RFC6234] of the key.
     let [t0, t1, t2, t3, ..] = digest;
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# A different, 64-bit
+    //# truncation (the least significant 64 bits) of the SHA-256 hash of the
+    //# key MUST be used as the IDSN.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# the "least significant" bits MUST
+    //# be the rightmost bits of the SHA-256 digest, as per [RFC6234].
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# the IDSN of a host MUST be
+    //# the least significant 64 bits of the SHA-256 hash of its key
     let [.., i0, i1, i2, i3, i4, i5, i6, i7] = digest;
     (
         Token::new(u32::from_be_bytes([t0, t1, t2, t3])),

@@ -106,6 +106,9 @@ macro_rules! impl_sequence {
 ///
 /// RFC 8684, Section 3.3.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.1
+//# Data sequence numbers are always 64-bit quantities and MUST be
+//# maintained as such in implementations.
 pub struct DataSeq(u64);
 
 impl_sequence!(DataSeq, u64, "64", "63");

@@ -175,6 +175,11 @@ impl SendWindow {
         //# Therefore, if receive window sizes differ on multiple
         //# subflows, when sending data MPTCP SHOULD take the largest of the most
         //# recent window sizes as the one to use in calculations.
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-4
+        //# a host SHOULD use the maximum value of those
+        //# recently seen on the constituent subflows for the connection-level
+        //# receive window and also needs to maintain a subflow-level window
+        //# for subflow-level processing.
         let end = ack.advance(u64::from(window));
         if end.after(self.end) {
             self.end = end;

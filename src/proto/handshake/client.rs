@@ -120,7 +120,20 @@ impl Client {
         //# fall back to single-path TCP (i.e., without the MP_CAPABLE option) in
         //# order to work around middleboxes that may drop packets with unknown
         //# options
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //# Note that an implementation MAY choose to attempt
+        //# sending MPTCP options more than one time before making this decision
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.3
+        //# a host SHOULD fall back to
+        //# trying regular TCP SYNs after one or more failures of MPTCP SYNs for
+        //# a connection.
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-6
+        //# If this is dropped, MPTCP SHOULD
+        //# fall back to regular TCP.
         (timeouts < self.policy.syn_attempts).then(|| MpCapable::Syn {
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+            //# the sender of the MP_CAPABLE option SHOULD signal the highest version
+            //# number it supports.
             version: Version::V1,
             flags: self.policy.flags(self.policy.requires_checksum()),
         })
@@ -164,6 +177,9 @@ impl Client {
         let ClientState::Unconfirmed { peer_key, checksum } = self.state else {
             return None;
         };
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //# checksums MUST be used in both directions, and the
+        //# initiator will set A=1 in the ACK.
         let flags = self.policy.flags(checksum);
         match carrier {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1

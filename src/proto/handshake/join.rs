@@ -397,6 +397,10 @@ mod tests {
         let reset = JoinSynAckOutcome::Reset(Reason::MptcpSpecific);
         let (mut client, mut server) = sides();
         assert_eq!(client.on_syn_ack(None, &Mixer), reset);
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+        //= type=test
+        //# If Host B does not receive the expected HMAC or the MP_JOIN option is
+        //# missing from the ACK, it MUST close the subflow with a TCP RST.
         let third = JoinOutcome::Reset(Reason::MptcpSpecific);
         assert_eq!(server.on_third_ack(None, &Mixer), third);
 
@@ -408,6 +412,11 @@ mod tests {
             Nonce::new(6),
         );
         let syn_ack = wrong_key.syn_ack(AddressId::new(7), false, &Mixer);
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+        //= type=test
+        //# the HMAC returned to Host A
+        //# does not match the one expected, Host A MUST close the subflow with a
+        //# TCP RST.
         assert_eq!(client.on_syn_ack(Some(&syn_ack), &Mixer), reset);
         client.on_ack();
         assert!(!client.may_send());

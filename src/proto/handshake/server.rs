@@ -79,8 +79,15 @@ fn judge_syn(policy: Policy, option: Option<&MpCapable>) -> Result<Terms, Fallba
     let MpCapable::Syn { flags, .. } = *option else {
         return Err(FallbackReason::WrongForm);
     };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# If a responder does not support (or does not want to support)
+    //# any of the initiator's proposals, it MUST respond without an
+    //# MP_CAPABLE option, thus forcing a fallback to regular TCP.
     check_flags(flags, policy)?;
     Ok(Terms {
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //# if either host
+        //# requires the use of checksums, checksums MUST be used.
         checksum: flags.checksum_required() || policy.requires_checksum(),
         no_joins: flags.no_joins(),
     })
@@ -215,6 +222,10 @@ impl Server {
         //# If the third packet (the ACK) does
         //# not contain the MP_CAPABLE option, then the session MUST fall back to
         //# operating as a regular, single-path TCP session.
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //# If this
+        //# option is not present, the connection SHOULD fall back to regular
+        //# TCP, as documented in Section 3.7.
         let option = option.ok_or(FallbackReason::NoOption)?;
         let (sender_key, receiver_key, data) = match *option {
             MpCapable::Ack {

@@ -52,6 +52,11 @@ fn handshake(client: Policy, server: Policy) -> Option<(Client, Server)> {
 #[test]
 fn syn_third_attempt_goes_without_option() {
     let client = Client::new(Policy::DEFAULT, client_key());
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.9.3
+    //= type=test
+    //# a host SHOULD fall back to
+    //# trying regular TCP SYNs after one or more failures of MPTCP SYNs for
+    //# a connection.
     let carried: Vec<_> = (0..4).map(|n| client.syn_option(n).is_some()).collect();
     assert_eq!(carried, [true, true, false, false]);
 }
@@ -63,6 +68,10 @@ fn checksum_policies_of_both_sides_meet() {
         Refused,
         Required, //
     };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //= type=test
+    //# if either host
+    //# requires the use of checksums, checksums MUST be used.
     let cases = [
         (Required, Required, Some(true)),
         (Required, Accepted, Some(true)),
@@ -212,6 +221,10 @@ fn syn_versions_and_flags() {
     );
     assert_eq!(syn(0, 0x01), plain(FallbackReason::Version));
     assert_eq!(syn(1, 0x41), plain(FallbackReason::Extension));
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //= type=test
+    //# it MUST respond without an
+    //# MP_CAPABLE option, thus forcing a fallback to regular TCP.
     assert_eq!(syn(1, 0x00), plain(FallbackReason::Algorithm));
     assert_eq!(syn(1, 0x02), plain(FallbackReason::Algorithm));
     let terms = Terms {
@@ -255,6 +268,11 @@ fn third_ack_unacceptable_falls_back() {
         checksum,
     };
     let cases = [
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+        //= type=test
+        //# If the third packet (the ACK) does
+        //# not contain the MP_CAPABLE option, then the session MUST fall back to
+        //# operating as a regular, single-path TCP session.
         (None, FallbackReason::NoOption),
         (
             Some(ack(Version::V0, 0x01, server_key())),

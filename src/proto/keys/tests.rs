@@ -196,6 +196,10 @@ fn derivations_known_answers() {
     //# specification, with only the SHA-256 algorithm (bit "H") specified
     //# and selected, the token MUST be a truncated (most significant
     //# 32 bits) SHA-256 hash [RFC6234] of the key.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //= type=test
+    //# the IDSN of a host MUST be
+    //# the least significant 64 bits of the SHA-256 hash of its key
     assert_eq!(vectors::check_keys(&Reference), Ok(()));
 }
 

@@ -133,6 +133,10 @@ impl Brevity {
     /// [`review`](Self::review) the form.
     #[inline]
     pub fn on_quiet(&mut self) -> bool {
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.2
+        //# optimizations
+        //# SHOULD be considered in more advanced implementations, where the Data
+        //# ACK is present in segments only when the Data ACK value advances
         self.quiet = self.quiet.wrapping_add(1);
         self.quiet % QUIET == 0
     }

@@ -83,6 +83,14 @@ impl Flags {
     const HMAC_SHA256: u8 = 0x01;
 
     /// What an implementation without special wishes sends: HMAC-SHA256 and nothing else.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# It MUST be set to 0 for current implementations.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# An implementation that only
+    //# supports this method MUST set bit "H" to 1 and bits "D"
+    //# through "G" to 0.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.1
+    //# A crypto algorithm MUST be specified.
     pub const DEFAULT: Self = Self(Self::HMAC_SHA256);
 
     /// Makes flags from the byte on the wire.

@@ -146,6 +146,9 @@ impl MpJoin {
                 token,
                 nonce,
             } => {
+                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+                //# 3 of which are currently reserved and MUST be set to
+                //# 0 by the sender.
                 let mut writer = Writer::option(out, len, subtype::MP_JOIN, u8::from(backup))?;
                 writer.u8(id.get())?;
                 writer.u32(token.get())?;

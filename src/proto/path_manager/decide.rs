@@ -229,7 +229,9 @@ impl Paths {
             //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
             //# the affected host SHOULD
             //# announce this situation so that the peer can remove subflows related
-            //# to this address.  Even if an address is not in use by an MPTCP
+            //# to this address.
+            //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
+            //# Even if an address is not in use by an MPTCP
             //# connection, if it has been previously announced, an implementation
             //# SHOULD announce its removal.
             if let Some(id) = local.id {

@@ -114,6 +114,9 @@ pub(super) struct Local {
     /// The interface still has it.
     pub(super) is_present: bool,
     /// What the peer calls it, if it can have heard of it.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+    //# A host MUST store the mappings between Address IDs and
+    //# addresses both for itself and the remote host.
     pub(super) id: Option<AddressId>,
     /// How far its announcement has come.
     pub(super) announcement: Announcement,

@@ -74,6 +74,9 @@ pub(super) struct Peer {
     /// The port, host order; zero for that of the first subflow.
     pub(super) port: u16,
     /// What the peer calls it.
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+    //# A host MUST store the mappings between Address IDs and
+    //# addresses both for itself and the remote host.
     pub(super) id: AddressId,
     /// What may be done with it.
     pub(super) standing: Standing,

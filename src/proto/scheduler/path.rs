@@ -149,6 +149,10 @@ impl Path {
         if !self.usable {
             return None;
         }
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.3.8
+        //# a subflow where the
+        //# receiver has indicated that B=1 SHOULD NOT be used to send data
+        //# unless there are no usable subflows where B=0
         Some(match (self.stale, self.timed_out, self.backup) {
             (true, _, false) => Standing::StaleRegular,
             (true, _, true) => Standing::StaleBackup,

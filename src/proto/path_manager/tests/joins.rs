@@ -40,6 +40,11 @@ fn join_prohibited_or_after_the_end_is_refused_with_the_reason() {
         ..*p.config()
     });
     assert_eq!(
+        //= https://www.rfc-editor.org/rfc/rfc8684#section-3.2
+        //= type=test
+        //# local policy prohibits
+        //# the acceptance of the new subflow, the recipient MUST respond with a
+        //# TCP RST for the subflow.
         p.accept_join(&join(1, 1, 2), at(0)),
         refused(Refusal::Prohibited)
     );

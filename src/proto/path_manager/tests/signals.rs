@@ -169,6 +169,11 @@ fn peer_withdrawn_address_alive_is_kept_and_dead_is_closed() {
     let [subflow] = establish(&mut p, at(0))[..] else {
         unreachable!("one join");
     };
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
+    //= type=test
+    //# The receipt of REMOVE_ADDR SHOULD
+    //# first trigger the sending of a TCP keepalive [RFC1122] on the path,
+    //# and if a response is received, the path SHOULD NOT be removed.
     p.on_remove_addr(&RemoveAddr::new(&[1, 9, 1]).unwrap());
     assert_eq!(actions(&mut p, at(0)), [Decision::Probe { subflow }]);
     p.on_heard(subflow);
@@ -195,6 +200,10 @@ fn add_addr_rules() {
     let ignored = AddAddrOutcome::Ignored;
     assert_eq!(outcome(1, peer(2), None), AddAddrOutcome::Stored);
     assert_eq!(outcome(1, peer(2), Some(80)), AddAddrOutcome::Refreshed);
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+    //= type=test
+    //# the address MUST be the same as the address
+    //# previously assigned to this Address ID.
     assert_eq!(outcome(1, peer(3), None), ignored(Ignored::Contradiction));
     assert_eq!(outcome(0, peer(3), None), ignored(Ignored::Contradiction));
     assert_eq!(outcome(0, peer(1), None), AddAddrOutcome::Refreshed);
