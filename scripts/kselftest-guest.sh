@@ -42,7 +42,8 @@ shift
 	done
 ) &
 watcher=$!
-timeout -k 30 $((SCRIPT_LIMIT + 20)) "./$script.sh" "$@" || status=$?
+# Without the terminal: to whoever reads it behind timeout's back the kernel sends SIGTTIN, which stops them all.
+timeout -k 30 $((SCRIPT_LIMIT + 20)) "./$script.sh" "$@" </dev/null || status=$?
 kill "$watcher" 2>/dev/null || :
 dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|RIP:' || :
 exit $status
