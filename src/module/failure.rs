@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! MP_FAIL on a connection of one subflow: what the hosts have said since a checksum was wrong.
+//! Fallback of a connection whose handshake has succeeded: what the hosts have said since a checksum was wrong
+//! (MP_FAIL), or since options were found to be missing.
 //!
 //! ```text
 //!           wrong checksum                 MP_FAIL of the peer
@@ -11,6 +12,10 @@
 //!   Owed ---------------------> plain TCP
 //!          new data goes out, with
 //!          our infinite mapping (Declared)
+//!
+//!   None -------------------> Lost, plain TCP ----------------> Declared
+//!         options are missing                 new data goes out, or
+//!                                             a FIN, with our infinite mapping
 //! ```
 //!
 //! The bytes whose checksum was wrong have been acknowledged by TCP, so that nobody sends them again on
@@ -48,6 +53,9 @@ pub(crate) enum State {
     Owed,
     /// It has got it: the connection has fallen back.
     Declared,
+    /// Options of the peer's are missing: the connection has fallen back, and the peer is to be told by an
+    /// infinite mapping, for what we send may still have its options when it arrives.
+    Lost,
 }
 
 impl State {
@@ -57,7 +65,7 @@ impl State {
     }
 }
 
-/// What has become of a connection of one subflow since a checksum was wrong.
+/// What has become of a connection of one subflow since a checksum was wrong, or options were missing.
 ///
 /// # Locking
 ///
@@ -98,6 +106,7 @@ impl Failure {
             State::Answered,
             State::Owed,
             State::Declared,
+            State::Lost,
         ]
         .into_iter();
         // CAST: A few small numbers.
@@ -105,7 +114,7 @@ impl Failure {
             .unwrap_or(State::None)
     }
 
-    /// Whether a checksum was wrong.
+    /// Whether a checksum was wrong, or options were missing.
     #[inline]
     pub(crate) fn has_begun(&self) -> bool {
         // CAST: A small number.
@@ -186,6 +195,21 @@ impl Failure {
         }
         self.said_at.store(now.as_micros(), Ordering::Relaxed);
         Some(DataSeq::new(self.said.load(Ordering::Relaxed)))
+    }
+
+    /// Options of the peer's are missing.
+    pub(crate) fn lose(&self) {
+        self.go(State::None, State::Lost);
+    }
+
+    /// Whether the infinite mapping goes out with the new data, or the FIN, that is being sent because options
+    /// of the peer's are missing.
+    ///
+    /// # Locking
+    ///
+    /// The subflow is owned.
+    pub(crate) fn take_lost(&self) -> bool {
+        self.go(State::Lost, State::Declared)
     }
 
     /// Where the infinite mapping begins that goes out with the new data being sent, if it is owed.

@@ -23,6 +23,7 @@ use crate::skb::{
     Header,
     Skb,
     ACK,
+    FIN,
     OPTIONS_MAX,
     RST,
     SYN, //
@@ -390,8 +391,9 @@ fn declare_infinite(
     true
 }
 
-/// A segment of a connection that has fallen back is sent: the infinite mapping goes out again with the
-/// data that had it, and MP_FAIL with the first ACK if the data was faster.
+/// A segment of a connection that has fallen back is sent: the infinite mapping goes out with the first new
+/// data, or FIN, unless it has before, and again with whatever had it; MP_FAIL with the first ACK if the data
+/// was faster.
 #[cold]
 fn add_after_failure(
     ssk: Sock,
@@ -400,13 +402,19 @@ fn add_after_failure(
     header: &Header,
     packet: Skb,
 ) {
-    if header.payload == 0 {
+    if header.payload == 0 && header.flags & FIN == 0 {
         add_fail(ssk, connection, packet);
         return;
     }
-    // SAFETY: The subflow is owned while it transmits, and the reference ends here.
+    // SAFETY: The subflow is owned while it transmits, and the reference ends with this function.
     let map = unsafe { subflow.transmit() };
-    if let Some(mapping) = map.infinite_at(subflow.local_ssn(header.seq), header.payload) {
+    let ssn = subflow.local_ssn(header.seq);
+    if map.is_new(ssn) && connection.failure().take_lost() {
+        map.declare_rest(ssn, DataLock::take(connection).sent.dsn_of(ssn));
+        connection.count(Counter::InfiniteMapTx);
+    }
+    // A FIN has one number of its own.
+    if let Some(mapping) = map.infinite_at(ssn, header.payload.max(1)) {
         add_infinite(ssk, connection, mapping, packet);
     }
 }

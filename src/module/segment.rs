@@ -56,6 +56,7 @@ use mptcp_proto::options::{
     MpCapable,
     MpFail,
     MpFastclose,
+    MpJoin,
     MpTcprst,
     MptcpOption, //
 };
@@ -152,15 +153,10 @@ pub(crate) fn on_segment(
             paths.on_heard(subflow.id());
         }
     }
-    if !seen && !subflow.is_proven() && !subflow.is_joined() {
-        let acks_data = subflow.local_ssn(header.ack_seq).after(SubflowSeq::new(1));
-        // A host that has our key would have said so with its FIN.
-        let ends = header.flags & FIN != 0;
-        if (acks_data || ends) && subflow.falls_back(Event::AckWithoutDss) {
-            drop(data);
-            on_plain_ack(ssk, subflow, header);
-            return;
-        }
+    if !seen && !subflow.is_joined() && shows_loss(subflow, &mut data, header) {
+        drop(data);
+        on_plain_ack(ssk, subflow, header);
+        return;
     }
     // What waits goes to whichever subflow has room, also if the oldest data is on another one: then no
     // Data ACK asks for more.
@@ -183,6 +179,30 @@ pub(crate) fn on_segment(
     if answer && (holds == Holds::Subflow || !answer_at_once(ssk)) {
         connection.schedule(event::ANSWER);
     }
+}
+
+/// Whether a segment of the first subflow that carries no option shows that options are lost: `true` when the
+/// connection has fallen back.
+///
+/// RFC 8684, Section 3.7.
+fn shows_loss(subflow: &Subflow, data: &mut DataLock<'_>, header: &Header) -> bool {
+    let connection = data.connection();
+    let acks_data = subflow.local_ssn(header.ack_seq).after(SubflowSeq::new(1));
+    // A host that has our key would have said so with its FIN.
+    let ends = header.flags & FIN != 0;
+    if !acks_data && !ends {
+        return false;
+    }
+    if !subflow.is_proven() {
+        return subflow.falls_back(Event::AckWithoutDss);
+    }
+    // Data need not have a Data ACK, but what acknowledges our first data and nothing else has one.
+    let is_first = data.proto.snd_una() == connection.identity().local_idsn.advance(1);
+    let is_bare = header.payload == 0;
+    is_first
+        && is_bare
+        && connection.only_first().is_some()
+        && subflow.falls_back(Event::FirstAckWithoutDss)
 }
 
 /// A reset of a subflow: why, and whether the whole connection ends with it. TCP does the rest, if it
@@ -311,6 +331,8 @@ fn on_signal(
     match option {
         MptcpOption::MpFail(option) => return on_mp_fail(subflow, data, header, option),
         MptcpOption::MpFastclose(option) => return on_fastclose(data, option),
+        // A third ACK again, because the answer to it was lost.
+        MptcpOption::MpJoin(MpJoin::Ack { .. }) if subflow.is_accepted() => return event::ANSWER,
         MptcpOption::AddAddr(option) => on_add_addr(ssk, subflow, data, option),
         _ => on_path_signal(ssk, subflow, data, option),
     }

@@ -539,7 +539,10 @@ impl Subflow {
         let reaction = self.decide(event);
         trace::on_fallback(self, event, reaction);
         let connection = self.connection();
-        let is_opening = matches!(event, Event::DataWithoutMapping | Event::AckWithoutDss);
+        let is_opening = matches!(
+            event,
+            Event::DataWithoutMapping | Event::AckWithoutDss | Event::FirstAckWithoutDss
+        );
         if reaction.is_fallback() {
             connection.count(if is_opening {
                 Counter::MPCapableDataFallback
@@ -547,6 +550,9 @@ impl Subflow {
                 Counter::DssFallback
             });
             connection.fall_back();
+            if reaction == Reaction::FallBackWithInfiniteMapping {
+                connection.failure().lose();
+            }
         } else if matches!(reaction, Reaction::ResetSubflow(_)) {
             if !is_opening {
                 connection.count(Counter::DssReset);

@@ -168,6 +168,12 @@ impl TransmitMap {
         Some(infinite)
     }
 
+    /// Makes the infinite mapping of a connection that has fallen back: from the byte `ssn` on, which is the
+    /// next new one and stands for `dsn`.
+    pub(crate) fn declare_rest(&mut self, ssn: SubflowSeq, dsn: DataSeq) {
+        self.infinite = Some((ssn, Mapping::new(ssn, dsn, 0)));
+    }
+
     /// The infinite mapping, if it is to go out with the `len` bytes from `ssn` on.
     pub(crate) fn infinite_at(&self, ssn: SubflowSeq, len: u32) -> Option<Mapping> {
         let (carrier, infinite) = self.infinite?;

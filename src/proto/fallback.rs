@@ -21,6 +21,7 @@
 //!   first data without        fall back (1)   fall back (1)  reset (3)
 //!   mapping overdue           fall back (1)   reset (3)      reset (3)
 //!   ACK of data without DSS   fall back (1)   ignore         not proven: reset (3)
+//!   first such ACK            fall back (1)   fall back (1)  reset (3)
 //!   checksum failed           MP_FAIL         MP_FAIL        reset with MP_FAIL
 //!   MP_FAIL received          answer (4)      answer (4)     reset with MP_FAIL
 //!   infinite mapping          fall back       fall back      reset (2)
@@ -63,6 +64,9 @@ pub enum Event {
     MappingOverdue,
     /// Data, not just the SYN, was acknowledged by the subflow without a Data ACK.
     AckWithoutDss,
+    /// The same, and no Data ACK has ever acknowledged any data: the peer has got both keys, or has
+    /// shown that it has, but the options of what it was sent since are removed.
+    FirstAckWithoutDss,
     /// The checksum of a mapping does not fit its data.
     ChecksumFailed,
     /// The peer reports by MP_FAIL that a checksum of the local host failed.
@@ -81,13 +85,14 @@ pub enum Event {
 
 impl Event {
     /// Every event, for tests and tables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SynWithoutOption,
         Self::ThirdAckWithoutOption,
         Self::DataWithoutMapping,
         Self::FirstDataWithoutMapping,
         Self::MappingOverdue,
         Self::AckWithoutDss,
+        Self::FirstAckWithoutDss,
         Self::ChecksumFailed,
         Self::MpFailReceived,
         Self::InfiniteMapping,
@@ -180,7 +185,7 @@ pub fn decide(event: Event, situation: Situation) -> Reaction {
     match event {
         Event::SynWithoutOption | Event::ThirdAckWithoutOption => without_option(situation),
         Event::DataWithoutMapping | Event::AckWithoutDss => without_dss(situation),
-        Event::FirstDataWithoutMapping => without_dss(Situation {
+        Event::FirstDataWithoutMapping | Event::FirstAckWithoutDss => without_dss(Situation {
             proven: false,
             ..situation
         }),

@@ -38,7 +38,7 @@ fn situations() -> impl Iterator<Item = Situation> {
 
 /// The table: for every event the reactions on an initial subflow (can fall back and not proven, can
 /// fall back and proven, cannot and not proven, cannot and proven), then on a joined one.
-const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 13] = [
+const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 14] = [
     (
         Event::SynWithoutOption,
         [FallBackToTcp, Ignore, MIDDLEBOX, Ignore],
@@ -73,6 +73,16 @@ const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 13] = [
         Event::AckWithoutDss,
         [FallBackWithInfiniteMapping, Ignore, MIDDLEBOX, Ignore],
         [MIDDLEBOX, Ignore, MIDDLEBOX, Ignore],
+    ),
+    (
+        Event::FirstAckWithoutDss,
+        [
+            FallBackWithInfiniteMapping,
+            FallBackWithInfiniteMapping,
+            MIDDLEBOX,
+            MIDDLEBOX,
+        ],
+        [MIDDLEBOX; 4],
     ),
     (
         Event::ChecksumFailed,
