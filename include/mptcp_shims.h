@@ -261,6 +261,7 @@ void mptcp_shim_describe_path(const struct sock *sk, struct mptcp_path *path);
 u64 mptcp_shim_now_us(void);
 u32 mptcp_shim_patience_us(const struct sock *sk);
 u32 mptcp_shim_silence(const struct sock *sk);
+u32 mptcp_shim_silence_us(const struct sock *sk);
 bool mptcp_shim_is_silent(const struct sock *sk);
 u32 mptcp_shim_silence_due_us(const struct sock *sk);
 u64 mptcp_shim_oldest_sent_us(const struct sock *sk);

@@ -427,7 +427,8 @@ fn accept(
     Ok(())
 }
 
-/// TCP's state of a subflow has changed: a join that has just succeeded is acknowledged.
+/// TCP's state of a subflow has changed: a join of the peer that has just succeeded is acknowledged; the worker
+/// sees to it that one of ours is.
 ///
 /// RFC 8684, Section 3.2.
 ///
@@ -443,6 +444,8 @@ pub(crate) fn on_state(ssk: Sock, subflow: &Subflow) {
         //# receipt of this packet MUST trigger a regular TCP
         //# ACK in response
         ssk.send_ack();
+    } else if matches!(handshake, Handshake::Joining { .. }) {
+        subflow.connection().schedule(event::PATHS);
     }
 }
 

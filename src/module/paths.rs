@@ -164,7 +164,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     let settings = choice::settings(connection.msk());
     tell_addresses(owned, &settings);
     send_echoes(owned);
-    repeat_third_acks(connection);
+    let again = repeat_third_acks(connection);
     // CAST: Microseconds.
     let rto = Duration::from_micros(u64::from(connection.subflows().rto_us()));
     if settings.path_manager == Kind::Endpoint {
@@ -183,7 +183,12 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             trace::on_path(connection, decision);
         }
         match decision {
-            None => return,
+            None => {
+                if let Some(wait) = again {
+                    start_timer(connection, wait);
+                }
+                return;
+            }
             Some(Decision::Connect {
                 subflow,
                 local,
@@ -213,19 +218,19 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             }
             Some(Decision::Probe { subflow }) => probe(connection, subflow),
             Some(Decision::ArmTimer { at }) => {
-                let wait = at.since(now()).as_micros();
-                // SAFETY: The timer was set up when the socket became a connection's.
-                unsafe {
-                    bindings::mptcp_shim_start_path_timer(
-                        connection.msk().as_ptr(),
-                        u32::try_from(wait).unwrap_or(u32::MAX),
-                    );
-                }
+                let wait = u32::try_from(at.since(now()).as_micros()).unwrap_or(u32::MAX);
+                start_timer(connection, again.map_or(wait, |again| again.min(wait)));
                 return;
             }
         }
     }
     connection.schedule(event::PATHS);
+}
+
+/// Lets the worker look again in so many microseconds.
+fn start_timer(connection: &Connection, wait_us: u32) {
+    // SAFETY: The timer was set up when the socket became a connection's.
+    unsafe { bindings::mptcp_shim_start_path_timer(connection.msk().as_ptr(), wait_us) };
 }
 
 /// Carries a command of a program out: changes what is known, and does what follows.
@@ -385,18 +390,28 @@ fn send_echoes(owned: &mut Owned<'_>) {
     }
 }
 
-/// Sends the third ACKs again that nothing has answered.
+/// Sends the third ACKs again that nothing has answered for a timeout, and then for twice as long; tells in how
+/// many microseconds to look again, if there are any.
 ///
 /// RFC 8684, Section 3.2.
-fn repeat_third_acks(connection: &Connection) {
+fn repeat_third_acks(connection: &Connection) -> Option<u32> {
+    let mut again = None;
     for (_, ssk) in connection.subflows().iter() {
         ssk.lock(true);
         let waits = subflow::of(ssk).is_some_and(|subflow| !subflow.may_send());
         if waits && ssk.state() == bindings::TCP_ESTABLISHED {
-            ssk.send_ack();
+            let (rto, silence) = (ssk.rto_us(), ssk.silence_us());
+            let wait = if silence < rto {
+                rto - silence
+            } else {
+                ssk.send_ack();
+                silence
+            };
+            again = Some(again.map_or(wait, |again: u32| again.min(wait)));
         }
         ssk.release();
     }
+    again
 }
 
 /// Runs `action` on a subflow that is still there, owning it.

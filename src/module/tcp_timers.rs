@@ -52,6 +52,12 @@ impl Sock {
         unsafe { bindings::mptcp_shim_silence(self.as_ptr()) }
     }
 
+    /// [`Self::silence`] in microseconds, at most a minute.
+    pub(crate) fn silence_us(self) -> u32 {
+        // SAFETY: A live TCP socket by the type invariant.
+        unsafe { bindings::mptcp_shim_silence_us(self.as_ptr()) }
+    }
+
     /// Whether the peer's TCP has answered nothing for longer than it usually takes, though it should.
     pub(crate) fn is_silent(self) -> bool {
         // SAFETY: A live TCP socket by the type invariant.

@@ -309,6 +309,12 @@ u32 mptcp_shim_silence(const struct sock *sk)
 	return tcp_jiffies32 - READ_ONCE(tcp_sk(sk)->rcv_tstamp);
 }
 
+/* The same in microseconds, at most a minute. */
+u32 mptcp_shim_silence_us(const struct sock *sk)
+{
+	return jiffies_to_usecs(min(mptcp_shim_silence(sk), (u32)(60 * HZ)));
+}
+
 /*
  * Whether data waits for its ACK, or a closed window was probed twice, and nothing has come for longer than the usual
  * round trip. A peer that closes its window over data in flight answers each time, but takes nothing: it is silent if

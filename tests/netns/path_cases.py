@@ -34,6 +34,7 @@ class Case:
     chooser: str = ""  # the end that has to be ours for it: client, sender
     settings: dict = field(default_factory=dict)  # sysctls of each end that is ours, if not as in SETTINGS
     closed: bool = False  # a server of ours lets nobody join at its first address
+    before: object = None  # what the router is told before the client connects
 
     def runs(self, pair, full):
         """(direction, family) of each run."""
@@ -340,6 +341,15 @@ def fins_lost(run):
            namespace="router")
 
 
+def fourth_ack_lost(run):
+    """The first segment of the server behind its SYN-ACK does not get through on cell: the third ACK has no answer."""
+    run.do("fourth", "nft add table inet fourth",
+           "nft add chain inet fourth forward { type filter hook forward priority 0 ; }",
+           "nft add rule inet fourth forward iifname lan1 oifname cell1 tcp flags & (syn | ack) == ack "
+           "quota until 70 bytes drop",
+           namespace="router")
+
+
 def kill(interface):
     """ss -K on the client's subflow of one interface."""
     address = {"wifi0": "10.0.1.1", "cell0": "10.0.2.1"}[interface]
@@ -400,6 +410,7 @@ ROUTED = [
          chooser="client"),
     Case("buffers of 16 KiB", [joined], size=600_000, buffers=16 << 10),
     Case("close with data in flight", [joined, both_carry, no_reset], size=1_500_000, close=True),
+    Case("the answer to the third ACK is lost", [joined, both_carry], [both_work], way="upload", before=fourth_ack_lost),
     # What has not ended then is found when all cases are done.
     Case("the first FINs are lost on one path", [joined, both_carry, no_reset], [both_work, fins_lost], way="upload"),
 ]

@@ -240,6 +240,8 @@ class Run:
             self.do("closed", f"sysctl -qw net.mptcp_rs.allow_join_initial_addr_port={int(not self.case.closed)}",
                     namespace="server")
         before = self.counters()
+        if self.case.before:
+            self.case.before(self)
         self.server = End(self, "server", not self.up)
         self.client = End(self, "client", self.up)
         self.sender, self.receiver = (self.client, self.server) if self.up else (self.server, self.client)
@@ -260,6 +262,8 @@ class Run:
                 self.do("mend", f"ip -n client link set {path}0 up", f"ip -n {self.far} link set {path}1 up")
             self.do("mend", "nft flush ruleset", namespace=self.far)
         problems += [end.error for end in (self.client, self.server) if end.error]
+        if self.case.before:
+            self.do("mend", "nft flush ruleset", namespace=self.far)
         # What is left of a subflow on a dead path ends as soon as the path lives.
         for path, netem in self.case.links.items():
             self.shape(path, netem)
