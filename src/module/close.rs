@@ -475,7 +475,7 @@ pub(crate) fn abort(owned: &mut Owned<'_>, removed: &mut Removed) {
     owned.data().proto.abort();
     remove_all(owned, removed, |ssk| {
         if let Some(subflow) = subflow::of(ssk) {
-            subflow.resets().set_local(ResetOption::Fastclose);
+            subflow.resets().end_all();
         }
         ssk.reset_on_close();
     });

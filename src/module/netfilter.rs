@@ -193,6 +193,9 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                     if header.payload > 0 && subflow.connection().is_over() {
                         close::refuse_data(ssk, subflow, &header, options, whole);
                     }
+                    if segment::is_bare_signal(ssk, &header, options) {
+                        fate = Fate::Drop;
+                    }
                     // On its fast path TCP acknowledges what it gets before the data is handed on.
                     let is_quiet = header.payload == 0 || ssk.waits_with_ack(header.payload);
                     if is_quiet && subflow.is_proven() {

@@ -154,28 +154,27 @@ fn on_syn(ssk: Sock, packet: Skb, flags: u8) {
 /// A reset: MP_FASTCLOSE when it ends the connection and not just the subflow, or MP_FAIL when a checksum was
 /// wrong; and MP_TCPRST, which says why.
 fn add_reset(ssk: Sock, connection: &Connection, subflow: &Subflow, packet: Skb) {
-    let reason = match subflow.resets().local() {
+    let final_for = |reason| MpTcprst {
+        transient: false,
+        reason,
+    };
+    let (ends_all, option) = match subflow.resets().local() {
         // Closed by its listener before anybody accepted it: the connection ends with it.
-        ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => None,
+        ResetOption::None if !subflow.is_joined() && !connection.is_adopted() => {
+            (true, final_for(Reason::Unspecified))
+        }
         ResetOption::None => return,
-        ResetOption::Fastclose => None,
-        ResetOption::Tcprst(option) => Some(option),
+        ResetOption::Fastclose(reason) => (true, final_for(reason)),
+        ResetOption::Tcprst(option) => (false, option),
         ResetOption::Fail(dsn) => {
             connection.count(Counter::MPFailTx);
             packet.add_option(ssk, &MptcpOption::MpFail(MpFail { dsn }));
-            Some(MpTcprst {
-                transient: false,
-                reason: Reason::MiddleboxInterference,
-            })
+            (false, final_for(Reason::MiddleboxInterference))
         }
     };
-    if reason.is_none() {
+    if ends_all {
         packet.add_option(ssk, &close::fastclose(connection));
     }
-    let option = reason.unwrap_or(MpTcprst {
-        transient: false,
-        reason: Reason::Unspecified,
-    });
     connection.count(Counter::MPRstTx);
     packet.add_option(ssk, &MptcpOption::MpTcprst(option));
 }

@@ -65,6 +65,19 @@ use mptcp_proto::time::Duration;
 /// Most decisions taken at once, so that the worker lets others go on.
 const DECISIONS: u32 = 64;
 
+/// Most ACKs in a row that only signal: a middlebox could take more for a sign of congestion.
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3
+//# an MPTCP
+//# implementation SHOULD NOT send more than two duplicate ACKs in a row
+//# for the purposes of sending MPTCP options alone
+//= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+//# an MPTCP implementation SHOULD NOT send more than two
+//# duplicate ACKs in a row for signaling purposes.
+//= https://www.rfc-editor.org/rfc/rfc8684#section-4
+//# MPTCP SHOULD NOT send more than two duplicate ACKs
+//# containing (non-DSS) MPTCP signals in a row.
+const SIGNALS: usize = 2;
+
 /// The path manager's state of a connection; made when it is first asked for, `None` without memory.
 pub(crate) fn of<'a>(data: &'a mut DataLock<'_>) -> Option<&'a mut Paths> {
     if data.paths.is_none() {
@@ -155,7 +168,7 @@ pub(crate) fn has_work(connection: &Connection) -> bool {
     }
 }
 
-/// Takes all decisions that are due.
+/// Takes all decisions that are due, as long as they do not have too much said at once.
 pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     let connection = owned.connection();
     if !connection.is_joinable() || connection.msk().state() == bindings::TCP_CLOSE {
@@ -163,7 +176,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
     }
     let settings = choice::settings(connection.msk());
     tell_addresses(owned, &settings);
-    send_echoes(owned);
+    let mut said = send_echoes(owned);
     let again = repeat_third_acks(connection);
     // CAST: Microseconds.
     let rto = Duration::from_micros(u64::from(connection.subflows().rto_us()));
@@ -171,6 +184,10 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
         list_implicit(owned);
     }
     for _ in 0..DECISIONS {
+        if said >= SIGNALS {
+            // The rest after a round trip, in which something else may be acknowledged.
+            return start_timer(connection, connection.subflows().round_trip_us());
+        }
         let decision = {
             let mut data = owned.data();
             let Some(paths) = of(&mut data) else {
@@ -205,8 +222,12 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
             Some(Decision::SetPriority { subflow, backup }) => {
                 let option = MpPrio { backup, id: None };
                 tell_priority(owned, subflow, option);
+                said += 1;
             }
-            Some(Decision::Withdraw { ids }) => signal_on_any(connection, Signal::RemoveAddr(ids)),
+            Some(Decision::Withdraw { ids }) => {
+                signal_on_any(connection, Signal::RemoveAddr(ids));
+                said += 1;
+            }
             Some(Decision::Announce { id, addr, port }) => {
                 let option = AddAddr {
                     id,
@@ -215,6 +236,7 @@ pub(crate) fn run(owned: &mut Owned<'_>, removed: &mut Removed) {
                     hmac: Some(connection.identity().local_hmac(id, addr, port)),
                 };
                 signal_on_any(connection, Signal::AddAddr(option));
+                said += 1;
             }
             Some(Decision::Probe { subflow }) => probe(connection, subflow),
             Some(Decision::ArmTimer { at }) => {
@@ -379,15 +401,21 @@ fn list_implicit(owned: &mut Owned<'_>) {
     }
 }
 
-/// Echoes the peer's announcements.
+/// Echoes some of the peer's announcements; returns how many.
 ///
 /// RFC 8684, Section 3.4.1.
-fn send_echoes(owned: &mut Owned<'_>) {
+fn send_echoes(owned: &mut Owned<'_>) -> usize {
     let connection = owned.connection();
-    let echoes = core::mem::take(&mut owned.data().echoes);
-    for option in echoes.into_iter().flatten() {
+    let mut said = 0;
+    while said < SIGNALS {
+        let next = owned.data().echoes.iter_mut().find_map(Option::take);
+        let Some(option) = next else {
+            break;
+        };
         signal_on_any(connection, Signal::AddAddr(option));
+        said += 1;
     }
+    said
 }
 
 /// Sends the third ACKs again that nothing has answered for a timeout, and then for twice as long; tells in how

@@ -16,8 +16,8 @@ use mptcp_proto::seq::DataSeq;
 pub(crate) enum ResetOption {
     /// Nothing: the subflow broke, or the reset is TCP's own.
     None,
-    /// MP_FASTCLOSE: the whole connection ends.
-    Fastclose,
+    /// MP_FASTCLOSE: the whole connection ends; and why.
+    Fastclose(Reason),
     /// MP_TCPRST: why this subflow ends.
     Tcprst(MpTcprst),
     /// MP_FAIL, which names the data whose checksum was wrong, and MP_TCPRST.
@@ -61,7 +61,7 @@ impl Resets {
         let [stored, transient, reason, _] = self.local.load(Ordering::Relaxed).to_le_bytes();
         match stored {
             kind::NONE => ResetOption::None,
-            kind::FASTCLOSE => ResetOption::Fastclose,
+            kind::FASTCLOSE => ResetOption::Fastclose(Reason::from_code(reason)),
             kind::FAIL => ResetOption::Fail(DataSeq::new(self.failed_dsn.load(Ordering::Relaxed))),
             _ => ResetOption::Tcprst(decode(transient, reason)),
         }
@@ -71,8 +71,8 @@ impl Resets {
     pub(crate) fn set_local(&self, option: ResetOption) {
         let stored = match option {
             ResetOption::None => 0,
-            ResetOption::Fastclose => kind::FASTCLOSE.into(),
-            ResetOption::Tcprst(option) => encode(option),
+            ResetOption::Fastclose(reason) => encode(kind::FASTCLOSE, false, reason),
+            ResetOption::Tcprst(option) => encode(kind::TCPRST, option.transient, option.reason),
             ResetOption::Fail(dsn) => {
                 self.failed_dsn.store(dsn.get(), Ordering::Relaxed);
                 kind::FAIL.into()
@@ -87,20 +87,25 @@ impl Resets {
         (stored == kind::TCPRST).then(|| decode(transient, reason))
     }
 
+    /// Lets the next reset of ours end the whole connection, for the reason that it had to end the subflow.
+    pub(crate) fn end_all(&self) {
+        let reason = match self.local() {
+            ResetOption::Tcprst(option) => option.reason,
+            _ => Reason::Unspecified,
+        };
+        self.set_local(ResetOption::Fastclose(reason));
+    }
+
     /// Notes what the peer has put on its reset.
     pub(crate) fn set_peer(&self, option: MpTcprst) {
-        self.peer.store(encode(option), Ordering::Relaxed);
+        let stored = encode(kind::TCPRST, option.transient, option.reason);
+        self.peer.store(stored, Ordering::Relaxed);
     }
 }
 
-/// MP_TCPRST as a number.
-fn encode(option: MpTcprst) -> u32 {
-    u32::from_le_bytes([
-        kind::TCPRST,
-        u8::from(option.transient),
-        option.reason.code(),
-        0,
-    ])
+/// One of [`kind`], the T flag and the reason as the bytes of a number.
+fn encode(kind: u8, transient: bool, reason: Reason) -> u32 {
+    u32::from_le_bytes([kind, u8::from(transient), reason.code(), 0])
 }
 
 /// MP_TCPRST from two bytes of such a number.

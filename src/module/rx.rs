@@ -21,6 +21,7 @@ use crate::out_of_order::{
     Kept,
     Piece, //
 };
+use crate::reset::ResetOption;
 use crate::skb::{
     Queue,
     Skb, //
@@ -37,6 +38,7 @@ use mptcp_proto::fallback::{
     Reaction, //
 };
 use mptcp_proto::mapping::Mapping;
+use mptcp_proto::options::mp_tcprst::Reason;
 use mptcp_proto::options::MpTcprst;
 use mptcp_proto::reassembly::{
     place,
@@ -110,15 +112,20 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
             //# unmapped data silently discarded.
             match subflow.react(overdue(subflow, ssn)) {
                 reaction if reaction.is_fallback() => continue,
-                // The others can carry what this one has lost. Options have passed, and may again.
-                Reaction::ResetSubflow(reason) if connection.subflows().count() > 1 => {
-                    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
-                    //# This RST SHOULD include the MP_TCPRST
-                    //# option (Section 3.6) with a "Middlebox interference" reason code.
-                    subflow.fail(MpTcprst {
-                        transient: true,
-                        reason,
-                    });
+                //= https://www.rfc-editor.org/rfc/rfc8684#section-3.7
+                //# This RST SHOULD include the MP_TCPRST
+                //# option (Section 3.6) with a "Middlebox interference" reason code.
+                Reaction::ResetSubflow(reason) => {
+                    // Options have passed, and may again.
+                    let transient = reason == Reason::MiddleboxInterference;
+                    let option = MpTcprst { transient, reason };
+                    if connection.subflows().count() > 1 {
+                        // The others can carry what this one has lost.
+                        subflow.fail(option);
+                    } else {
+                        subflow.resets().set_local(ResetOption::Tcprst(option));
+                        events |= event::RESET;
+                    }
                 }
                 _ => events |= event::RESET,
             }
@@ -169,7 +176,9 @@ pub(crate) fn take_from_subflow(ssk: Sock, subflow: &Subflow) {
 /// What it means that bytes without a mapping have their turn, from `ssn` on.
 #[cold]
 fn overdue(subflow: &Subflow, ssn: SubflowSeq) -> Event {
-    if !subflow.is_proven() {
+    if subflow.is_misdeclared() {
+        Event::ChecksumPresence
+    } else if !subflow.is_proven() {
         Event::DataWithoutMapping
     } else if ssn == SubflowSeq::new(1) && !subflow.connection().is_client() {
         Event::FirstDataWithoutMapping

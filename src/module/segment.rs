@@ -23,6 +23,7 @@ use crate::schedule::now;
 use crate::skb::{
     Header,
     Skb,
+    ACK,
     FIN,
     RST,
     SYN, //
@@ -68,8 +69,10 @@ use mptcp_proto::seq::{
 
 /// Most receive mappings of a subflow: beyond, further ones are ignored until some are used up.
 const RECEIVE_MAPPINGS_MAX: usize = 1024;
-/// How far a plausible segment may lie behind what TCP expects: the largest window.
+/// The largest window.
 const BEHIND: u32 = 1 << 30;
+/// How far a plausible segment may be off while the window is smaller or closed: a probe of it is.
+const LEAST_WINDOW: u32 = 1 << 16;
 
 /// What the caller of [`on_segment`] has locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,10 @@ pub(crate) fn on_segment(
     }
     if connection.has_fallen_back() {
         on_plain_ack(ssk, subflow, header);
+        return;
+    }
+    if subflow.is_joined() && ssk.state() == bindings::TCP_SYN_SENT {
+        // The peer's code has not come yet.
         return;
     }
     let mut events = 0;
@@ -441,14 +448,64 @@ pub(crate) fn answer_at_once(ssk: Sock) -> bool {
     free
 }
 
-/// Whether TCP could accept the segment: what lies outside of its windows must not change anything.
+/// Whether TCP could accept the segment: what lies outside of its windows must not change anything. One that
+/// others have overtaken may be a window behind.
+///
+/// RFC 5961, Section 5.2.
 #[inline]
 fn is_plausible(ssk: Sock, header: &Header) -> bool {
-    let ahead = header.seq.wrapping_sub(ssk.rcv_nxt());
-    let in_window = ahead <= ssk.rcv_wnd() || ahead > BEHIND.wrapping_neg();
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3
+    //# standard TCP validity checks (such as ensuring that the
+    //# sequence number and acknowledgment number are within the window) MUST
+    //# be undertaken before processing any MPTCP signals
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.2
+    //# Typical TCP
+    //# validity tests on the subflow (e.g., ensuring that sequence and ACK
+    //# numbers are correct) MUST also be undertaken.
+    let window = ssk.rcv_wnd().max(LEAST_WINDOW);
+    let from = ssk.rcv_nxt().wrapping_sub(window);
+    let in_window = header.seq.wrapping_sub(from) <= window.saturating_mul(2);
+    if header.flags & ACK == 0 {
+        return in_window && header.flags & RST != 0;
+    }
     // On the same machine the ACK can overtake TCP's own note of what it has sent.
-    let acked = ssk.write_seq().wrapping_sub(header.ack_seq);
-    in_window && acked < BEHIND
+    let end = ssk.write_seq();
+    let waits = end.wrapping_sub(ssk.snd_una());
+    let oldest = waits.saturating_add(ssk.max_window().max(LEAST_WINDOW));
+    in_window && end.wrapping_sub(header.ack_seq) <= oldest
+}
+
+/// Whether a segment only signals, and says nothing else that would be new: with duplicate ACKs that it counts TCP
+/// must not count it.
+///
+/// RFC 8684, Section 3.
+#[inline]
+pub(crate) fn is_bare_signal(ssk: Sock, header: &Header, options: &[u8]) -> bool {
+    header.payload == 0 && !ssk.has_sack() && is_duplicate(ssk, header) && has_signal(options)
+}
+
+/// Whether TCP would count a segment without data among the duplicate ACKs.
+#[cold]
+fn is_duplicate(ssk: Sock, header: &Header) -> bool {
+    let window = u32::from(header.window) << ssk.snd_wscale();
+    let is_ack = header.flags & (SYN | FIN | RST | ACK) == ACK;
+    is_ack && header.ack_seq == ssk.snd_una() && window == ssk.snd_wnd()
+}
+
+/// Whether there is an MPTCP option but for DSS.
+#[cold]
+fn has_signal(options: &[u8]) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-3.4.1
+    //# an MPTCP
+    //# implementation MUST NOT treat duplicate ACKs with any MPTCP option,
+    //# with the exception of the DSS option, as indications of congestion
+    //= https://www.rfc-editor.org/rfc/rfc8684#section-4
+    //# A duplicate ACK that includes any MPTCP signaling
+    //# (with the exception of the DSS option) MUST NOT be treated as a
+    //# signal of congestion.
+    mptcp_options(options)
+        .flatten()
+        .any(|option| !matches!(option, MptcpOption::Dss(_)))
 }
 
 /// An ACK of a connection that has fallen back: its bytes are the connection's.
@@ -530,8 +587,7 @@ fn on_dss(
         return events;
     }
     if mapping.checksum.is_some() != data.connection().uses_checksum() {
-        // Not as negotiated. TCP has not accepted the segment yet, and anybody could have sent it:
-        // when TCP does, its bytes have no mapping, and that resets.
+        subflow.misdeclare();
         return events;
     }
     let dsn = mapping.dsn.expand(data.proto.rcv_nxt());
@@ -605,8 +661,7 @@ pub(crate) fn declare_first(ssk: Sock, subflow: &Subflow, len: u16, checksum: Op
             checksums::declare(ssk, subflow, CheckedMapping::new(mapping, checksum));
         }
         None if !connection.uses_checksum() => remember(ssk, subflow, mapping),
-        // Not as negotiated.
-        _ => {}
+        _ => subflow.misdeclare(),
     }
 }
 

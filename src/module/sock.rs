@@ -517,6 +517,22 @@ impl Sock {
         unsafe { (*self.tcp()).rx_opt.saw_unknown() != 0 }
     }
 
+    /// Whether the peer says by SACK what has arrived.
+    pub(crate) fn has_sack(self) -> bool {
+        // SAFETY: A live socket by the type invariant; set before the socket is established.
+        unsafe { (*self.tcp()).rx_opt.sack_ok() != 0 }
+    }
+
+    /// The window that TCP has last been told of, in bytes.
+    pub(crate) fn snd_wnd(self) -> u32 {
+        read!((*self.tcp()).snd_wnd)
+    }
+
+    /// The largest of them.
+    pub(crate) fn max_window(self) -> u32 {
+        read!((*self.tcp()).max_window)
+    }
+
     /// How far the peer's window field is shifted.
     #[inline]
     pub(crate) fn snd_wscale(self) -> u8 {

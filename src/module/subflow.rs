@@ -153,6 +153,8 @@ pub(crate) struct Subflow {
     probing: AtomicBool,
     /// One of [`hold`].
     held_by: AtomicU8,
+    /// Whether a mapping came with a checksum that was not agreed on, or without one that was.
+    misdeclared: AtomicBool,
     /// What resets of it say.
     resets: Resets,
     /// The last acknowledgement number that came while data waited.
@@ -273,6 +275,7 @@ impl Subflow {
             error: AtomicI32::new(0),
             probing: flag(),
             held_by: AtomicU8::new(held_by),
+            misdeclared: flag(),
             resets: Resets::new(),
             peer_ack: AtomicU32::new(0),
             handshake: UnsafeCell::new(handshake),
@@ -506,6 +509,17 @@ impl Subflow {
         self.held_by
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Whether a mapping came with a checksum that was not agreed on, or without one that was.
+    pub(crate) fn is_misdeclared(&self) -> bool {
+        self.misdeclared.load(Ordering::Relaxed)
+    }
+
+    /// A mapping has come with a checksum that was not agreed on, or without one that was. TCP has not accepted
+    /// the segment yet: when it does, its bytes have no mapping, and that resets.
+    pub(crate) fn misdeclare(&self) {
+        self.misdeclared.store(true, Ordering::Relaxed);
     }
 
     /// Asks the fallback table what `event` leads to.

@@ -310,6 +310,16 @@ impl Subflows {
         all.max().unwrap_or(1_000_000).min(10_000_000)
     }
 
+    /// The longest round trip of a subflow, in microseconds, of 1 ms to 1 s.
+    ///
+    /// # Locking
+    ///
+    /// Either of the two; see [`Self`].
+    pub(crate) fn round_trip_us(&self) -> u32 {
+        let all = self.iter().map(|(_, ssk)| ssk.srtt_us());
+        all.max().unwrap_or(0).clamp(1_000, 1_000_000)
+    }
+
     /// When a subflow that waits for an answer may be found silent, in microseconds from now; `None`
     /// when none can. Those that are known to be stale do not count.
     ///

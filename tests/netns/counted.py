@@ -7,11 +7,13 @@ Both hosts are ours. Prints one TAP line for each case.
 import argparse
 import sys
 
-from bad_input import ACK, PSH, Connection, Reset, Test, dss
+from bad_input import ACK, PRIO, PSH, Connection, Reset, Test, dss
 from common import counters, report, until
 
 # What no window reaches.
 FAR = 1 << 40
+# What no window of TCP's reaches.
+FAR_OFF = 1 << 29
 # Bytes behind the last one, so that they are still to come.
 AHEAD = 2000
 # Pieces of one byte: more than two receive buffers have memory for, and less than a window has bytes.
@@ -47,11 +49,29 @@ def pieces(way, order):
         way.send(mapping(way, sent, 1, skew=1 + 2 * place - sent), flags=ACK | PSH, payload=b"x", seq=way.seq + sent)
 
 
+def priorities(way):
+    """One with numbers outside of all windows, one without an acknowledgment, and a right one."""
+    option = bytes([30, 3, PRIO << 4])
+    way.send(option, seq=way.seq - FAR_OFF, ack=way.ack - FAR_OFF)
+    way.send(option, seq=way.seq + FAR_OFF)
+    way.send(option, ack=way.ack - FAR_OFF)
+    way.send(option, flags=PSH)
+    way.send(option)
+
+
+def checksum(way):
+    """Data with a checksum, which was not agreed on."""
+    number = way.dsn.to_bytes(8, "big") + way.ssn.to_bytes(4, "big") + (50).to_bytes(2, "big")
+    way.send(dss(0xC, b"", number, b"xx"), flags=ACK | PSH, payload=bytes(50))
+
+
 # What is done, what is counted how often (None: at least once), and whether the connection goes on.
 CASES = [
     ("a mapping that the subflow's numbers do not reach", no_match, "DSSNoMatchTCP", 1, True),
     ("two mappings that contradict each other", conflict, "DSSNotMatching", 1, True),
     ("data far outside of the window", beyond_window, "NoDSSInWindow", 1, False),
+    ("of five priorities only one is within the windows", priorities, "MPPrioRx", 1, True),
+    ("a checksum that was not agreed on", checksum, "MPRstTx", 1, False),
     ("more pieces before their turn than there is memory for", lambda way: pieces(way, range(PIECES)), "RcvPruned", None, False),
     ("the same from behind", lambda way: pieces(way, reversed(range(PIECES))), "OFOPruned", None, False),
 ]
