@@ -15,6 +15,7 @@ use crate::counters::{
     Counter, //
 };
 use crate::diag;
+use crate::dss;
 use crate::fast_open;
 use crate::handshake::Agreement;
 use crate::in_use;
@@ -24,7 +25,6 @@ use crate::net;
 use crate::pm_events;
 use crate::proto_ops;
 use crate::rx;
-use crate::segment;
 use crate::skb::Header;
 use crate::sock::Sock;
 use crate::subflow::{
@@ -98,7 +98,7 @@ pub(crate) fn attach_first(ssk: Sock, agreement: &Agreement, header: &Header) ->
     syn_data::declare(connection, ssk, subflow);
     if let Some((len, checksum)) = agreement.first_data {
         let _data = DataLock::take(connection);
-        segment::declare_first(ssk, subflow, len, checksum);
+        dss::declare_first(ssk, subflow, len, checksum);
     }
     pm_events::on_created(connection);
     if agreement.client.is_none() {

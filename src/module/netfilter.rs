@@ -22,6 +22,7 @@ use crate::segment::{
     self,
     Holds, //
 };
+use crate::signal;
 use crate::skb::{
     Header,
     Skb,
@@ -193,7 +194,7 @@ fn on_incoming(mut packet: Skb, state: *const bindings::nf_hook_state) -> Fate {
                     if header.payload > 0 && subflow.connection().is_over() {
                         close::refuse_data(ssk, subflow, &header, options, whole);
                     }
-                    if segment::is_bare_signal(ssk, &header, options) {
+                    if signal::is_bare_signal(ssk, &header, options) {
                         fate = Fate::Drop;
                     }
                     // On its fast path TCP acknowledges what it gets before the data is handed on.

@@ -563,10 +563,11 @@ impl Subflow {
             } else {
                 Counter::DssFallback
             });
-            connection.fall_back();
             if reaction == Reaction::FallBackWithInfiniteMapping {
+                // First, so that no new data goes out without that mapping.
                 connection.failure().lose();
             }
+            connection.fall_back();
         } else if matches!(reaction, Reaction::ResetSubflow(_)) {
             if !is_opening {
                 connection.count(Counter::DssReset);

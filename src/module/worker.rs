@@ -16,6 +16,7 @@ use crate::connection::{
     self,
     Connection, //
 };
+use crate::dss;
 use crate::event;
 use crate::life;
 use crate::locks::Owned;
@@ -24,7 +25,6 @@ use crate::push;
 use crate::recovery;
 use crate::rx;
 use crate::schedule::now;
-use crate::segment;
 use crate::sock::Sock;
 use crate::subflow;
 use crate::subflows::Removed;
@@ -186,7 +186,7 @@ fn on_timeout(owned: &mut Owned<'_>) {
         return;
     }
     if connection.has_fallen_back() {
-        segment::take_acked(connection);
+        dss::take_acked(connection);
     }
     let relieved = recovery::relieve_silent(owned);
     let left = connection.progress().left(now());
