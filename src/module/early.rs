@@ -186,13 +186,27 @@ unsafe fn adopt(sock: *mut bindings::socket, connection: &Connection) {
         }
     });
     ssk.release();
-    // SAFETY: Plain reads of live sockets; then the connection socket is owned.
-    unsafe {
-        // `accept()` has just found out whom to charge.
-        if bindings::mptcp_shim_lacks_memcg(msk.as_ptr(), ssk.as_ptr()) {
-            let _owned = Owned::take(connection);
-            bindings::mptcp_shim_inherit_memcg(msk.as_ptr(), ssk.as_ptr());
-        }
+    charge(connection);
+}
+
+/// Charges the memory of a connection to the control group that its first subflow's is charged to: `accept()`
+/// has just found out which that is.
+fn charge(connection: &Connection) {
+    let (first, msk) = (connection.first().as_ptr(), connection.msk().as_ptr());
+    // SAFETY: Plain reads of live sockets.
+    if !unsafe { bindings::mptcp_shim_lacks_memcg(msk, first) } {
+        return;
+    }
+    let _owned = Owned::take(connection);
+    // SAFETY: The socket is owned, the other one alive.
+    unsafe { bindings::mptcp_shim_inherit_memcg(msk, first) };
+    // Those that have joined before.
+    for ssk in connection.hold_subflows(|_| true) {
+        ssk.lock(true);
+        // SAFETY: As above.
+        unsafe { bindings::mptcp_shim_inherit_memcg(ssk.as_ptr(), msk) };
+        ssk.release();
+        ssk.put();
     }
 }
 

@@ -47,9 +47,9 @@ def without(service, *patterns):
     return until(lacking, (2 * SUBFLOWS,))
 
 
-def joined(connection):
-    """What is wrong unless the connection has all subflows that it can have."""
-    return until(lambda: info(connection.near)[0], SUBFLOWS - 1)
+def joined(near):
+    """What is wrong unless the client's connection has all subflows that it can have."""
+    return until(lambda: info(near)[0], SUBFLOWS - 1)
 
 
 def choose(sock, mark):
@@ -89,7 +89,7 @@ def options():
     for service, address in ((SERVICE, SERVER), (SERVICE + 1, SERVER6)):
         connection = connect(address, service, lambda sock: choose(sock, 3))
         name = f"options of a socket for {address}"
-        yield f"{name}, chosen before", joined(connection) or without(service, *chosen(3))
+        yield f"{name}, chosen before", joined(connection.near) or without(service, *chosen(3))
         for sock in (connection.near, connection.far):
             choose(sock, 5)
         yield f"{name}, chosen later", without(service, *chosen(5)) or connection.exchange()
@@ -154,10 +154,11 @@ def control_groups(groups):
     into(groups, "near")
     enter("client")
     near = socket.create_connection((SERVER, service), SECONDS)
+    # Before accept(), which tells whom the server's memory is charged to.
+    wrong = joined(near)
     into(groups, "far")
     connection = Connection(None, None, listener, near=near)
     into(groups, "")
-    wrong = joined(connection)
     for namespace, group in (("client", "near"), ("server", "far")):
         def found():
             lines = sockets(namespace, service)
@@ -207,7 +208,7 @@ def interfaces():
     bound = Connection(None, None, listener, near=near)
     yield "the client's socket is bound to an interface", (
         # What is there to be used is found at once, and the other one has had that time.
-        until(lambda: addresses(service), first) or joined(free) or bound.exchange() or same(addresses(service), first)
+        until(lambda: addresses(service), first) or joined(free.near) or bound.exchange() or same(addresses(service), first)
     )
     bound.close()
     service = SERVICE + 4
