@@ -9,6 +9,7 @@ use crate::bindings;
 use crate::close::end_broken;
 use crate::config;
 use crate::connection::Connection;
+use crate::dss;
 use crate::locks::Owned;
 use crate::net;
 use crate::paths;
@@ -21,6 +22,7 @@ use crate::subflow::{
 };
 use crate::subflows::Removed;
 use crate::worker;
+use mptcp_proto::fallback::Event;
 use mptcp_proto::path_manager::Ended;
 use mptcp_proto::repeats::Range;
 use mptcp_proto::scheduler::BURST_MAX;
@@ -195,6 +197,10 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     }
     let mut subflows = connection.subflows().iter();
     let delivered = subflows.all(|(_, ssk)| ssk.snd_una() == ssk.write_seq());
+    if delivered && !several && is_never_acked(connection, una) {
+        dss::take_acked(connection);
+        return;
+    }
     let end = if delivered {
         nxt
     } else if several && connection.progress().stalls() > 2 {
@@ -204,6 +210,22 @@ pub(crate) fn on_stall(owned: &mut Owned<'_>, una: DataSeq) {
     };
     owned.queue().repeats().add(Range { start: una, end });
     connection.set_scattered();
+}
+
+/// Whether the only subflow shows that our options do not get through, though the peer has our key: `true` when
+/// the connection has fallen back.
+///
+/// RFC 8684, Section 3.7.
+fn is_never_acked(connection: &Connection, una: DataSeq) -> bool {
+    let Some(ssk) = connection.only_first() else {
+        return false;
+    };
+    ssk.lock(true);
+    let is_lost = una == connection.identity().local_idsn.advance(1)
+        && subflow::of(ssk)
+            .is_some_and(|subflow| subflow.has_bare_ack() && subflow.falls_back(Event::NoDataAck));
+    ssk.release();
+    is_lost
 }
 
 /// Whether the peer should have said something on a subflow.

@@ -181,10 +181,10 @@ fn shows_loss(subflow: &Subflow, data: &mut DataLock<'_>, header: &Header, optio
     // is room for it.
     let is_first = data.proto.snd_una() == connection.identity().local_idsn.advance(1);
     let is_bare = header.payload == 0 && options.len() + DATA_ACK_LEN <= OPTIONS_MAX;
-    is_first
-        && is_bare
-        && connection.only_first().is_some()
-        && subflow.falls_back(Event::FirstAckWithoutDss)
+    if is_first && is_bare && acks_data {
+        subflow.note_bare_ack();
+    }
+    false
 }
 
 /// A reset of a subflow: why, and whether the whole connection ends with it. TCP does the rest, if it

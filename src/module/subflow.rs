@@ -155,6 +155,8 @@ pub(crate) struct Subflow {
     held_by: AtomicU8,
     /// Whether a mapping came with a checksum that was not agreed on, or without one that was.
     misdeclared: AtomicBool,
+    /// Whether data was acknowledged without a Data ACK before any had one.
+    bare_ack: AtomicBool,
     /// What resets of it say.
     resets: Resets,
     /// The last acknowledgement number that came while data waited.
@@ -276,6 +278,7 @@ impl Subflow {
             probing: flag(),
             held_by: AtomicU8::new(held_by),
             misdeclared: flag(),
+            bare_ack: flag(),
             resets: Resets::new(),
             peer_ack: AtomicU32::new(0),
             handshake: UnsafeCell::new(handshake),
@@ -522,6 +525,16 @@ impl Subflow {
         self.misdeclared.store(true, Ordering::Relaxed);
     }
 
+    /// Whether data was acknowledged without a Data ACK before any had one.
+    pub(crate) fn has_bare_ack(&self) -> bool {
+        self.bare_ack.load(Ordering::Relaxed)
+    }
+
+    /// Notes that data was acknowledged without a Data ACK before any had one.
+    pub(crate) fn note_bare_ack(&self) {
+        self.bare_ack.store(true, Ordering::Relaxed);
+    }
+
     /// Asks the fallback table what `event` leads to.
     ///
     /// RFC 8684, Section 3.7.
@@ -555,7 +568,7 @@ impl Subflow {
         let connection = self.connection();
         let is_opening = matches!(
             event,
-            Event::DataWithoutMapping | Event::AckWithoutDss | Event::FirstAckWithoutDss
+            Event::DataWithoutMapping | Event::AckWithoutDss | Event::NoDataAck
         );
         if reaction.is_fallback() {
             connection.count(if is_opening {

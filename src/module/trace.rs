@@ -120,7 +120,7 @@ fn event_name(event: Event) -> &'static CStr {
         Event::SynWithoutOption => c"syn_without_option",
         Event::ThirdAckWithoutOption => c"third_ack_without_option",
         Event::DataWithoutMapping => c"data_without_mapping",
-        Event::FirstAckWithoutDss => c"first_ack_without_dss",
+        Event::NoDataAck => c"no_data_ack",
         Event::FirstDataWithoutMapping => c"first_data_without_mapping",
         Event::MappingOverdue => c"mapping_overdue",
         Event::AckWithoutDss => c"ack_without_dss",

@@ -21,7 +21,7 @@
 //!   first data without        fall back (1)   fall back (1)  reset (3)
 //!   mapping overdue           fall back (1)   reset (3)      reset (3)
 //!   ACK of data without DSS   fall back (1)   ignore         not proven: reset (3)
-//!   first such ACK            fall back (1)   fall back (1)  reset (3)
+//!   no Data ACK at all        fall back (1)   fall back (1)  reset (3)
 //!   checksum failed           MP_FAIL         MP_FAIL        reset with MP_FAIL
 //!   MP_FAIL received          answer (4)      answer (4)     reset with MP_FAIL
 //!   infinite mapping          fall back       fall back      reset (2)
@@ -64,9 +64,10 @@ pub enum Event {
     MappingOverdue,
     /// Data, not just the SYN, was acknowledged by the subflow without a Data ACK.
     AckWithoutDss,
-    /// The same, and no Data ACK has ever acknowledged any data: the peer has got both keys, or has
-    /// shown that it has, but the options of what it was sent since are removed.
-    FirstAckWithoutDss,
+    /// All data was acknowledged by the subflow a timeout ago without options, and no Data ACK has ever
+    /// acknowledged any: the peer has got both keys, but the options of what it was sent since are
+    /// removed. One such ACK alone is no sign: the kernel's own MPTCP sends some while it is busy.
+    NoDataAck,
     /// The checksum of a mapping does not fit its data.
     ChecksumFailed,
     /// The peer reports by MP_FAIL that a checksum of the local host failed.
@@ -92,7 +93,7 @@ impl Event {
         Self::FirstDataWithoutMapping,
         Self::MappingOverdue,
         Self::AckWithoutDss,
-        Self::FirstAckWithoutDss,
+        Self::NoDataAck,
         Self::ChecksumFailed,
         Self::MpFailReceived,
         Self::InfiniteMapping,
@@ -185,7 +186,7 @@ pub fn decide(event: Event, situation: Situation) -> Reaction {
     match event {
         Event::SynWithoutOption | Event::ThirdAckWithoutOption => without_option(situation),
         Event::DataWithoutMapping | Event::AckWithoutDss => without_dss(situation),
-        Event::FirstDataWithoutMapping | Event::FirstAckWithoutDss => without_dss(Situation {
+        Event::FirstDataWithoutMapping | Event::NoDataAck => without_dss(Situation {
             proven: false,
             ..situation
         }),

@@ -75,7 +75,7 @@ const TABLE: [(Event, [Reaction; 4], [Reaction; 4]); 14] = [
         [MIDDLEBOX, Ignore, MIDDLEBOX, Ignore],
     ),
     (
-        Event::FirstAckWithoutDss,
+        Event::NoDataAck,
         [
             FallBackWithInfiniteMapping,
             FallBackWithInfiniteMapping,
