@@ -46,15 +46,15 @@ through "option stripped from everything:"
 # Client to server only: the server never sees the third ACK's option.
 middlebox "iifname r1 $later $strip"
 through "option stripped from the client's packets after SYN:"
+# One end has fallen back after its handshake succeeded, the other never was MPTCP: every call on both.
+role client ours
+role server ours
+socket_calls ours ours "fallen back: " --stripped
 # Server to client only: the server learns by the client's ACKs and by its infinite mapping. Two options may be there, and
 # a rule removes one. The kernel's own MPTCP goes on sending the same again and again.
 middlebox "iifname r2 $later $strip $strip"
 transfers --no-capture 1 --prefix "option stripped from the server's packets after SYN-ACK: " --families 4,6 \
 	--directions upload,download,both --sizes 1,20000,262145 --deadline 30 ours:ours
-# One end has fallen back after its handshake succeeded, the other never was MPTCP: every call on both.
-role client ours
-role server ours
-socket_calls ours ours "fallen back: " --stripped
 
 # A dropped SYN costs seconds: one case a pair is enough.
 dropped() {
