@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sockets: include/net/sock.h and the parts of struct sock that a clone must not share. */
+#include <linux/errqueue.h>
 #include <linux/sched/signal.h>
 #include <net/hotdata.h>
 #include <net/inet_common.h>
@@ -62,6 +63,14 @@ void mptcp_shim_sock_detach(struct sock *sk)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
+/* Whether the application of @msk wants to know. A join that an ICMP message has refused is none of its business. */
+static bool wants_notice(const struct sock *msk, const struct sk_buff *skb)
+{
+	if (SKB_EXT_ERR(skb)->ee.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
+		return true;
+	return msk->sk_family == AF_INET6 ? inet6_test_bit(RECVERR6, msk) : inet_test_bit(RECVERR, msk);
+}
+
 /* Passes on what TCP tells the application of data it has sent, such as when: it asks the connection socket. */
 void mptcp_shim_pass_notices(struct sock *ssk, struct sock *msk)
 {
@@ -69,7 +78,7 @@ void mptcp_shim_pass_notices(struct sock *ssk, struct sock *msk)
 
 	while ((skb = skb_dequeue(&ssk->sk_error_queue))) {
 		skb_orphan(skb);
-		if (sock_queue_err_skb(msk, skb))
+		if (!wants_notice(msk, skb) || sock_queue_err_skb(msk, skb))
 			kfree_skb(skb);
 	}
 }
