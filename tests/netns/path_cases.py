@@ -219,7 +219,8 @@ def short_stall(run, _wire):
 
 def few_questions(run, _wire):
     """After the loss data came again before TCP, which doubles its patience each time, had asked much about the window."""
-    return stalled(run, 5)
+    # Two questions without an answer can take what all before them took, twice.
+    return stalled(run, 5 if run.case.settings.get("stale_loss_cnt", 1) == 1 else 10)
 
 
 def alone(_run, wire):
