@@ -209,7 +209,7 @@ long mptcp_shim_sock_rcvtimeo(const struct sock *sk, bool noblock);
 bool mptcp_shim_defers_connect(const struct sock *sk);
 void mptcp_shim_sk_wait_event(struct sock *sk, long *timeo, unsigned int states);
 void mptcp_shim_sk_rank_above(struct sock *sk);
-void mptcp_shim_sk_clone_reset(struct sock *sk);
+void mptcp_shim_sk_clone_reset(struct sock *sk, const struct sock *from);
 void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk);
 void mptcp_shim_sk_set_state(struct sock *sk, int state);
 bool mptcp_shim_signal_pending(void);

@@ -153,8 +153,7 @@ impl Connection {
         header: &Header,
     ) -> Result<&'a Self> {
         let identity = Identity::new(agreement);
-        let local_idsn = identity.local_idsn;
-        let mut data = connection::Connection::new(local_idsn, identity.peer_idsn);
+        let mut data = connection::Connection::new(identity.local_idsn, identity.peer_idsn);
         let window = u32::from(header.window);
         // The window of a SYN-ACK is never scaled.
         let window = if identity.client {
@@ -228,7 +227,7 @@ impl Connection {
                 worker::path_timer,
             )
         };
-        connection.write_tcp_view(local_idsn.advance(1), rcv_nxt);
+        connection.write_tcp_view(connection.identity.local_start(), rcv_nxt);
         connection.count(Counter::MPCurrEstab);
         in_use::add(msk.net(), msk.family(), 1);
         let known =

@@ -158,7 +158,7 @@ fn on_data_ack(data: &mut DataLock<'_>, ack: DataSeq, window: u32) -> u32 {
 /// The data lock is held.
 pub(crate) fn declare_first(ssk: Sock, subflow: &Subflow, len: u16, checksum: Option<u16>) {
     let connection = subflow.connection();
-    let dsn = connection.identity().peer_idsn.advance(1);
+    let dsn = connection.identity().peer_start();
     let mapping = Mapping::new(SubflowSeq::new(1), dsn, len.into());
     match checksum {
         Some(checksum) if connection.uses_checksum() => {

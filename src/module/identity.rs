@@ -61,6 +61,16 @@ impl Identity {
         }
     }
 
+    /// The number of the first byte that we send.
+    pub(crate) fn local_start(&self) -> DataSeq {
+        self.local_idsn.advance(1)
+    }
+
+    /// The number of the first byte that the peer sends.
+    pub(crate) fn peer_start(&self) -> DataSeq {
+        self.peer_idsn.advance(1)
+    }
+
     /// The code that proves an announcement to come from the peer.
     ///
     /// RFC 8684, Section 3.4.1.

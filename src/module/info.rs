@@ -302,10 +302,10 @@ pub(crate) fn fill_info(connection: &Connection, info: &mut bindings::mptcp_info
     let fin_received = data.proto.peer_finished();
     drop(data);
     drop(owned);
-    let local_idsn = connection.identity().local_idsn;
-    let sent = nxt.distance_from(local_idsn.advance(1));
-    let acked = snd_una.distance_from(local_idsn.advance(1));
-    let received = rcv_nxt.distance_from(connection.identity().peer_idsn.advance(1));
+    let start = connection.identity().local_start();
+    let sent = nxt.distance_from(start);
+    let acked = snd_una.distance_from(start);
+    let received = rcv_nxt.distance_from(connection.identity().peer_start());
 
     info.mptcpi_subflows = count.saturating_sub(u8::from(has_first));
     info.mptcpi_subflows_total = count;

@@ -44,13 +44,10 @@ pub(crate) fn clone_for_connection(ssk: Sock) -> Result<Sock> {
             bindings::mptcp_shim_put_ca(ca);
             return Err(ENOMEM);
         };
-        bindings::mptcp_shim_sk_clone_reset(raw);
-        bindings::mptcp_shim_inherit_memcg(raw, ssk.as_ptr());
+        bindings::mptcp_shim_sk_clone_reset(raw, ssk.as_ptr());
         bindings::mptcp_shim_sk_rank_above(raw);
         let prot = connection_prot(ssk.family());
         bindings::mptcp_shim_module_get();
-        // `sk_clone` makes sockets for new peers, to which the priority does not pass on.
-        (*raw).sk_priority = (*ssk.as_ptr()).sk_priority;
         (*raw).__sk_common.skc_prot = prot;
         (*raw).sk_prot_creator = prot;
         (*raw).sk_backlog_rcv = Some(connected::backlog_rcv);

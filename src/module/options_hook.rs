@@ -64,7 +64,7 @@ use mptcp_proto::seq::{
 use mptcp_proto::window::Advertised;
 
 /// Bytes of a DSS that only acknowledges.
-const ACK_LEN: usize = 12;
+pub(crate) const ACK_LEN: usize = 12;
 
 /// Adds what MPTCP has to say to a segment that leaves.
 ///

@@ -221,7 +221,7 @@ fn is_never_acked(connection: &Connection, una: DataSeq) -> bool {
         return false;
     };
     ssk.lock(true);
-    let is_lost = una == connection.identity().local_idsn.advance(1)
+    let is_lost = una == connection.identity().local_start()
         && subflow::of(ssk)
             .is_some_and(|subflow| subflow.has_bare_ack() && subflow.falls_back(Event::NoDataAck));
     ssk.release();

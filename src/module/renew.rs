@@ -291,10 +291,8 @@ fn clone_for_program(msk: Sock) -> Result<Sock> {
     unsafe {
         let raw = bindings::sk_clone(msk.as_ptr(), bindings::GFP_KERNEL, false);
         let sk = Sock::from_raw(raw).ok_or(ENOMEM)?;
-        bindings::mptcp_shim_sk_clone_reset(raw);
-        bindings::mptcp_shim_inherit_memcg(raw, msk.as_ptr());
+        bindings::mptcp_shim_sk_clone_reset(raw, msk.as_ptr());
         let tcp = tcp_prot(msk.family());
-        (*raw).sk_priority = (*msk.as_ptr()).sk_priority;
         (*raw).__sk_common.skc_prot = tcp;
         // The clone has a reference on the module, as sockets that are born so.
         (*raw).sk_prot_creator = birth_prot(msk.family());

@@ -16,6 +16,7 @@ use crate::dss::{
 };
 use crate::event;
 use crate::locks::DataLock;
+use crate::options_hook::ACK_LEN;
 use crate::paths;
 use crate::schedule::now;
 use crate::signal::{
@@ -43,8 +44,6 @@ use mptcp_proto::seq::SubflowSeq;
 
 /// The largest window.
 pub(crate) const LARGEST_WINDOW: u32 = 1 << 30;
-/// Bytes of a DSS with a Data ACK of 64 bits.
-const DATA_ACK_LEN: usize = 12;
 /// How far a plausible segment may be off while the window is smaller or closed: a probe of it is.
 const LEAST_WINDOW: u32 = 1 << 16;
 
@@ -179,8 +178,8 @@ fn shows_loss(subflow: &Subflow, data: &mut DataLock<'_>, header: &Header, optio
     }
     // Data need not have a Data ACK, but what acknowledges our first data and nothing else has one, if there
     // is room for it.
-    let is_first = data.proto.snd_una() == connection.identity().local_idsn.advance(1);
-    let is_bare = header.payload == 0 && options.len() + DATA_ACK_LEN <= OPTIONS_MAX;
+    let is_first = data.proto.snd_una() == connection.identity().local_start();
+    let is_bare = header.payload == 0 && options.len() + ACK_LEN <= OPTIONS_MAX;
     if is_first && is_bare && acks_data {
         subflow.note_bare_ack();
     }

@@ -146,7 +146,7 @@ pub(crate) fn declare(connection: &Connection, ssk: Sock, subflow: &Subflow) {
     let len = ssk.unacknowledged();
     if connection.is_client() && len != 0 {
         let ssn = SubflowSeq::new(1);
-        let dsn = connection.identity().local_idsn.advance(1);
+        let dsn = connection.identity().local_start();
         // SAFETY: The subflow is owned, and the reference ends here.
         let map = unsafe { subflow.transmit() };
         // The table is empty, and never too small for one entry.

@@ -208,11 +208,12 @@ static void reset_v6(struct sock *sk)
 }
 
 /*
- * Gives a clone of an established TCP socket its own life: what is linked, counted or timed on the
+ * Gives @sk, a clone of the established TCP socket @from, its own life: what is linked, counted or timed on the
  * original starts empty here. The list follows tcp_create_openreq_child() and
  * inet_csk_clone_lock() of 7.3.
+ * sk_clone() makes sockets for new peers, to which the priority and the control group of the memory do not pass on.
  */
-void mptcp_shim_sk_clone_reset(struct sock *sk)
+void mptcp_shim_sk_clone_reset(struct sock *sk, const struct sock *from)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct inet_sock *inet = inet_sk(sk);
@@ -259,6 +260,8 @@ void mptcp_shim_sk_clone_reset(struct sock *sk)
 	xa_init_flags(&sk->sk_user_frags, XA_FLAGS_ALLOC1);
 	if (sk->sk_family == AF_INET6)
 		reset_v6(sk);
+	sk->sk_priority = from->sk_priority;
+	mptcp_shim_inherit_memcg(sk, from);
 }
 
 void mptcp_shim_sk_sockets_allocated_dec(struct sock *sk)

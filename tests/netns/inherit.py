@@ -67,16 +67,16 @@ def chosen(mark):
     return "timer:.keepalive", f"fwmark:{mark:#x}", r"\breno\b", f"(tos|tclass):{8 * mark:#x}"
 
 
-def connect(address, service, before=None):
-    """A connection whose ends both have something done to them before they connect and listen."""
+def connect(address, service, at_client=None, at_server=None):
+    """A connection whose ends have something done to them before they connect and listen."""
     enter("server")
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     enter("client")
     near = socket.socket(listener.family)
-    for sock in (listener, near):
-        if before:
-            before(sock)
+    for sock, prepare in ((listener, at_server), (near, at_client)):
+        if prepare:
+            prepare(sock)
     listener.bind(("::" if ":" in address else "", service))
     listener.listen()
     near.settimeout(SECONDS)
@@ -87,7 +87,7 @@ def connect(address, service, before=None):
 def options():
     """Options chosen before a connection and while it is there, for each family."""
     for service, address in ((SERVICE, SERVER), (SERVICE + 1, SERVER6)):
-        connection = connect(address, service, lambda sock: choose(sock, 3))
+        connection = connect(address, service, lambda sock: choose(sock, 3), lambda sock: choose(sock, 3))
         name = f"options of a socket for {address}"
         yield f"{name}, chosen before", joined(connection.near) or without(service, *chosen(3))
         for sock in (connection.near, connection.far):
@@ -196,15 +196,8 @@ def interfaces():
 
     first, both = ["10.0.1.1", "fd00:1::1"], ["10.0.1.1", "10.0.2.1", "fd00:1::1", "fd00:2::1"]
     free = Connection(SERVER, SERVICE + 4)
-    enter("client")
-    near = socket.socket()
-    bind_to(b"c1")(near)
-    near.settimeout(SECONDS)
     service = SERVICE + 5
-    enter("server")
-    listener = listen(service)
-    near.connect((SERVER, service))
-    bound = Connection(None, None, listener, near=near)
+    bound = connect(SERVER, service, at_client=bind_to(b"c1"))
     yield "the client's socket is bound to an interface", (
         # What is there to be used is found at once, and the other one has had that time.
         until(lambda: addresses(service), first) or joined(free.near) or bound.exchange() or same(addresses(service), first)
@@ -217,12 +210,7 @@ def interfaces():
     )
     free.close()
     service = SERVICE + 6
-    enter("server")
-    listener = socket.socket()
-    bind_to(b"s1")(listener)
-    listener.bind(("", service))
-    listener.listen()
-    bound = Connection(SERVER, service, listener)
+    bound = connect(SERVER, service, at_server=bind_to(b"s1"))
     yield "the server's listener is bound to an interface", (
         until(lambda: addresses(service), first) or bound.exchange() or same(addresses(service), first)
     )
@@ -244,7 +232,7 @@ def stamps(sock):
 def notices():
     """Timestamps of data that was sent, the SYN that was kept, an option that is refused."""
     service = SERVICE + 7
-    connection = connect(SERVER, service, lambda sock: sock.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1))
+    connection = connect(SERVER, service, at_server=lambda sock: sock.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1))
     saved = connection.far.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, 200)
     yield "TCP_SAVED_SYN", same((len(saved) > 40, saved[:1]), (True, b"\x45"))
     connection.near.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, STAMPS)

@@ -320,11 +320,16 @@ def all_back(run):
     run.receives(300_000)
 
 
+def middlebox(run, name, *rules):
+    """What the router does from now on to packets in transit; for the name see Run.do."""
+    run.do(name, "nft add table inet middlebox",
+           "nft add chain inet middlebox forward { type filter hook forward priority 0 ; }",
+           *(f"nft add rule inet middlebox forward {rule}" for rule in rules), namespace="router")
+
+
 def options_stripped(run):
     """A middlebox begins to remove MPTCP options on wifi."""
-    run.do("kill", "nft add table inet strip", "nft add chain inet strip forward { type filter hook forward priority 0 ; }",
-           *(f"nft add rule inet strip forward {way} wifi1 reset tcp option mptcp" for way in ("iifname", "oifname")),
-           namespace="router")
+    middlebox(run, "kill", *(f"{way} wifi1 reset tcp option mptcp" for way in ("iifname", "oifname")))
     run.carries("cell0", 300_000)
 
 
@@ -337,18 +342,12 @@ def options_pass(run):
 
 def fins_lost(run):
     """The first FINs of the server do not get through on cell, and have to be repeated."""
-    run.do("fins", "nft add table inet fins", "nft add chain inet fins forward { type filter hook forward priority 0 ; }",
-           "nft add rule inet fins forward oifname cell1 tcp flags & fin == fin quota until 250 bytes drop",
-           namespace="router")
+    middlebox(run, "fins", "oifname cell1 tcp flags & fin == fin quota until 250 bytes drop")
 
 
 def fourth_ack_lost(run):
     """The first segment of the server behind its SYN-ACK does not get through on cell: the third ACK has no answer."""
-    run.do("fourth", "nft add table inet fourth",
-           "nft add chain inet fourth forward { type filter hook forward priority 0 ; }",
-           "nft add rule inet fourth forward iifname lan1 oifname cell1 tcp flags & (syn | ack) == ack "
-           "quota until 70 bytes drop",
-           namespace="router")
+    middlebox(run, "fourth", "iifname lan1 oifname cell1 tcp flags & (syn | ack) == ack quota until 70 bytes drop")
 
 
 def kill(interface):

@@ -260,10 +260,9 @@ class Run:
         if problems:
             for path in self.case.links:
                 self.do("mend", f"ip -n client link set {path}0 up", f"ip -n {self.far} link set {path}1 up")
+        if problems or self.case.before:
             self.do("mend", "nft flush ruleset", namespace=self.far)
         problems += [end.error for end in (self.client, self.server) if end.error]
-        if self.case.before:
-            self.do("mend", "nft flush ruleset", namespace=self.far)
         # What is left of a subflow on a dead path ends as soon as the path lives.
         for path, netem in self.case.links.items():
             self.shape(path, netem)
